@@ -130,6 +130,13 @@ class Slated(Wrapper, OwnSlate):
         other._fitted_on, other._inner, other._labels = scoring.fitted_on, scoring, labels
         return other
 
+    def with_inner(self, inner: Recommender) -> Slated:
+        """Return the model around the model within after it took further items, which have no cluster."""
+        labels = self._labels
+        if labels is not None:
+            labels = np.pad(labels, (0, inner.n_items - len(labels)), constant_values=UNKNOWN)
+        return self._around(inner, labels)
+
     def _seen(self, queries: Queries) -> Queries:
         return queries
 

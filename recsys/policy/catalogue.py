@@ -45,11 +45,13 @@ class PolicyCatalogue:
         ids: external ids, as texts.
         metadata: titles, genres, tags.
         columns: other facts by name, one text per item; None or an empty text where it is not known.
+        former_genres: genres that rules may name though no item has them any more.
     """
 
     ids: tuple[str, ...]
     metadata: ItemMetadata
     columns: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    former_genres: frozenset[str] = frozenset()
     _selected: dict[tuple[Predicate, int], dict[str, Selection]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,15 @@ class PolicyCatalogue:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def described(self, ids: Sequence[str], metadata: ItemMetadata) -> PolicyCatalogue:
+        """Return the items as they are described now; of further ones the other facts are not known."""
+        place = {item: row for row, item in enumerate(self.ids)}
+        columns = {
+            name: [None if (row := place.get(item)) is None else values[row] for item in ids]
+            for name, values in self.columns.items()
+        }
+        return PolicyCatalogue(tuple(ids), metadata, columns, self.former_genres.union(self._genres))
 
     def select(self, predicate: Predicate, now: int, where: str) -> Selection:
         """Return the items that a predicate selects.
@@ -124,11 +135,13 @@ class PolicyCatalogue:
         else:
             column = self._column(predicate.each, where)
             missing = self._absent(column)
-        return {value: Selection(self._at(rows), missing) for value, rows in sorted(column.items()) if value}
+        return {
+            value: Selection(self._at(rows), missing) for value, rows in sorted(column.items()) if value and len(rows)
+        }
 
     @cached_property
     def _genres(self) -> dict[str, Ints]:
-        return _by_value(self.metadata.genres)
+        return dict.fromkeys(self.former_genres, np.zeros(0, np.int64)) | _by_value(self.metadata.genres)
 
     @cached_property
     def _tags(self) -> dict[str, Ints]:

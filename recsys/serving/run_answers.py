@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import final
 
 import numpy as np
@@ -21,11 +20,8 @@ from recsys.events.impressions.records import Variant
 from recsys.events.store import Correction, EventStore
 from recsys.experiments.answers.event_reliability import ask_again, person_reliability, reliable_within
 from recsys.explanations.half_life import user_half_lives
-from recsys.explanations.reasons import with_splits
 from recsys.explanations.similarity import similar
 from recsys.models.base import Recommender
-from recsys.models.personas.model import WithPersonas
-from recsys.models.slated import Slated
 from recsys.serving.answers import Answers, Details, UnknownError
 from recsys.serving.filters import UNFILTERED, Filters
 from recsys.serving.interview.asking import Asking
@@ -33,14 +29,9 @@ from recsys.serving.interview.records import InterviewScreen, SaidAnswer
 from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.items.finding import found_items, ranked_items
 from recsys.serving.items.popularity import Popularity, Ranking
-from recsys.serving.lists.answered import AnsweredLists, Asked, learning_of
-from recsys.serving.lists.base import ListMaker
-from recsys.serving.lists.cached import CachedLists
-from recsys.serving.lists.corrections import PersonaCorrections
-from recsys.serving.lists.personas import PersonaLists
-from recsys.serving.lists.plain import PlainLists
-from recsys.serving.lists.summary import SummaryLists, WrittenText
-from recsys.serving.lists.visit import VisitShelf
+from recsys.serving.lists.answered import Asked, learning_of
+from recsys.serving.lists.made import ListSettings, MadeLists
+from recsys.serving.lists.summary import WrittenText
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
 from recsys.serving.records import (
@@ -141,22 +132,22 @@ class RunAnswers:
             norms=norms,
             repeats=repeats,
         )
-        self._lock, self._states = self._users.lock, self._users.states
-        self._maker: ListMaker
-        if isinstance(model, WithPersonas):
-            self._maker = PersonaLists(model, self._catalogue, recommend)
-        else:
-            self._maker = PlainLists(model, self._catalogue, PersonaCorrections(model, fingerprint), recommend)
-        self._recommend_scored = recommend or _scored_by(model)
-        self._lists = CachedLists(self._maker, self._users.cache)
-        self._asking = Asking(fingerprint, fitted, self._catalogue, log)
-        self._summaries = SummaryLists(model, self._catalogue, store)
-        self._popularity = Popularity(store, log)
-        visit = VisitShelf(model, self._catalogue)
-        told = None if splits is None else partial(with_splits, splits=splits, fitted=fitted)
-        self._answered = AnsweredLists(
-            fingerprint, self._catalogue, self._maker, self._lists, self._summaries, visit, norms, told, variant
+        self._lock = self._users.lock
+        self._settings = ListSettings(
+            fingerprint, self._catalogue, store, self._users.cache, recommend, norms, splits, variant
         )
+        self._made = MadeLists.of(self._users.model, self._settings)
+        self._asking = Asking(fingerprint, fitted, self._catalogue, log)
+        self._popularity = Popularity(store, log)
+
+    @property
+    def _lists(self) -> MadeLists:
+        """What makes the lists of the model with the items that it has now."""
+        model = self._users.model
+        if self._made.model is not model:  # an index holds no new item
+            settings = self._settings if model is self._model else replace(self._settings, recommend=None)
+            self._made = MadeLists.of(model, settings)
+        return self._made
 
     @property
     def model(self) -> str:
@@ -208,7 +199,7 @@ class RunAnswers:
             history = self._users.bound(user_id, UNSTATED, history, None, _LENGTH).history
             state = self._users.cache.get(history)
             if state is None:
-                self._states.at(history, self._now(), None)
+                self._users.states.at(history, self._now(), None)
                 return True
             if state.cached_list is None and self._written(user_id, None, UNSTATED) is None:
                 self.recommend(user_id, _LENGTH, None, (), details="ready")
@@ -221,7 +212,7 @@ class RunAnswers:
                 return False
             history = self._users.bound(user_id, UNSTATED, stored, None, _LENGTH).history
             state = self._users.cache.get(history)
-            return state is not None and self._lists.search(history, state, _TURN)
+            return state is not None and self._lists.cached.search(history, state, _TURN)
 
     def check(self) -> None:
         fitted = self._model.fitted_on
@@ -249,10 +240,10 @@ class RunAnswers:
         with self._lock:
             history, age = self._users.reachable(user_id, stale_seconds)
             bound = self._users.bound(user_id, said, history, at, n, stale=age is not None)
-            queries, state = self._states.at(bound.history, self._now(), at, exclude)
+            queries, state = self._users.states.at(bound.history, self._now(), at, exclude)
             written = self._written(user_id, at, said)
             asked = Asked(n, at, exclude, details, filters)
-            listed = self._answered.recommend(bound, queries, state, asked, written)
+            listed = self._lists.answered.recommend(bound, queries, state, asked, written)
         return listed if age is None else replace(listed, stale=True, stale_seconds=age)
 
     def recommend_now(
@@ -268,9 +259,9 @@ class RunAnswers:
             raise CapabilityError("the shelf of the present visit belongs to no persona; leave out persona, or shelf")
         with self._lock:
             bound = self._users.bound(user_id, said, self._users.current(user_id), at, n)
-            queries, state = self._states.at(bound.history, self._now(), at, exclude)
+            queries, state = self._users.states.at(bound.history, self._now(), at, exclude)
             written = self._written(user_id, at, said)
-            return self._answered.visit(bound, queries, state, Asked(n, at, exclude, "ready", filters), written)
+            return self._lists.answered.visit(bound, queries, state, Asked(n, at, exclude, "ready", filters), written)
 
     def recommend_for(
         self,
@@ -284,11 +275,12 @@ class RunAnswers:
         said: Circumstances = UNSTATED,
     ) -> RecommendationList:
         now = self._now()
-        visitor = visitor_of(history, self._catalogue.numbers, now)
+        visitor = visitor_of(history, self._users.trained_numbers, now)
         with self._lock:
+            self.catch_up()
             bound = self._users.bound(None, said, visitor, at, n)
-            queries, state = self._states.at(bound.history, now, at, exclude, keep=False)
-            return self._answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters))
+            queries, state = self._users.states.at(bound.history, now, at, exclude, keep=False)
+            return self._lists.answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters))
 
     def recommend_text(
         self,
@@ -301,37 +293,38 @@ class RunAnswers:
     ) -> RecommendationList:
         now = self._now()
         with self._lock:
+            self.catch_up()
             bound = self._users.bound(None, said, UserHistory(), None, n)
-            queries, state = self._states.at(bound.history, now, None, exclude, keep=False)
-            asked, written = Asked(n, None, exclude, True, filters), self._summaries.asked(text)
-            return self._answered.recommend(bound, queries, state, asked, written)
+            queries, state = self._users.states.at(bound.history, now, None, exclude, keep=False)
+            asked, written = Asked(n, None, exclude, True, filters), self._lists.summaries.asked(text)
+            return self._lists.answered.recommend(bound, queries, state, asked, written)
 
     def _written(self, user_id: str, at: int | None, said: Circumstances) -> WrittenText | None:
         """Return the text that a user's list is made of: not of an earlier moment, unless an audit replays it."""
         if not (said.profiling and said.of_text) or (at is not None and said.moment is None):
             return None
-        return self._summaries.stored(user_id, self._users.settings_version)
+        return self._lists.summaries.stored(user_id, self._users.settings_version)
 
     def summary(self, user_id: str) -> Summary:
         with self._lock:
-            queries, _ = self._states.at(self._users.current(user_id), self._now(), None)
-            return self._summaries.of(user_id, queries, self._users.settings_version)
+            queries, _ = self._users.states.at(self._users.current(user_id), self._now(), None)
+            return self._lists.summaries.of(user_id, queries, self._users.settings_version)
 
     def check_summary(self, text: str) -> str:
         with self._lock:
-            return self._summaries.checked(text)
+            return self._lists.summaries.checked(text)
 
     def personas(self, user_id: str, at: int | None) -> Personas:
         with self._lock:
             stored = self._users.current(user_id)
             bound = self._users.bound(user_id, UNSTATED, stored, at, _LENGTH)
             history = bound.history
-            queries, state = self._states.at(history, self._now(), at)
-            told = self._maker.personas(queries, state, history.corrections)
-            listed = self._lists.recommend(
+            queries, state = self._users.states.at(history, self._now(), at)
+            told = self._lists.maker.personas(queries, state, history.corrections)
+            listed = self._lists.cached.recommend(
                 history, queries, state, _LENGTH, exact_time=at is not None, details="ready", rules=bound.rules
             )
-            half_lives = user_half_lives(decayed_within(self._model) or self._model, queries)
+            half_lives = user_half_lives(decayed_within(self._users.model) or self._users.model, queries)
         seats = {shelf.persona: shelf.seats for shelf in listed.shelves if shelf.persona is not None}
         personas = [
             one if one.seats is None else replace(one, seats=seats.get(one.persona, 0)) for one in told.personas
@@ -358,24 +351,24 @@ class RunAnswers:
             if user_id is None:
                 return self._asking.screen(said, n, screen, skipped, self._removed_from_all(n))
             bound = self._users.bound(user_id, UNSTATED, self._users.current(user_id), None, n)
-            queries, _ = self._states.at(bound.history, self._now(), None)
+            queries, _ = self._users.states.at(bound.history, self._now(), None)
             own = queries if bound.rules is None else bound.rules.allowed(queries)
             removed = set(own.excluded.items.tolist()) - {UNKNOWN}
             return self._asking.screen(said, n, screen, skipped, removed, queries)
 
     def reliability(self, user_id: str, n: int) -> PersonsReliability:
         with self._lock:
-            found = person_reliability(reliable_within(self._model), self._own_events(user_id))
+            found = person_reliability(reliable_within(self._users.model), self._own_events(user_id))
         return reliability_of(self._fingerprint, self._catalogue, found, n)
 
     def ask_again(self, user_id: str, n: int) -> QuestionsAgain:
         with self._lock:
-            model = reliable_within(self._model)
+            model = reliable_within(self._users.model)
             found = ask_again(model, self._own_events(user_id), n)
         return questions_of(self._fingerprint, self._catalogue, model.fitted_mixture, found)
 
     def check_answered(self, user_id: str, item_id: str) -> None:
-        reliable_within(self._model)
+        reliable_within(self._users.model)
         number = self._catalogue.numbers.get(item_id, UNKNOWN)
         with self._lock:
             items = self._own_events(user_id).history.items
@@ -387,25 +380,26 @@ class RunAnswers:
     def _own_events(self, user_id: str) -> Queries:
         """Return a user as one query, with what the policy lets be read."""
         bound = self._users.bound(user_id, UNSTATED, self._users.current(user_id), None, _LENGTH)
-        return self._states.at(bound.history, self._now(), None)[0]
+        return self._users.states.at(bound.history, self._now(), None)[0]
 
     def similar(self, item_id: str, n: int, filters: Filters = UNFILTERED) -> SimilarItems:
-        number = self._catalogue.numbers.get(item_id)
+        number = self._users.trained_numbers.get(item_id)
         if number is None:
             raise UnknownError("the model does not know this item; give the id of one of the log it was trained on")
-        self.catch_up()
-        removed = self._removed_from_all(n)
-        if filters.names_items:
-            removed |= frozenset(self._catalogue.outside(filters).tolist())
         with self._lock:
-            if self._model.folds_in:  # the best items for a history of this one
-                queries = self._model.read(Queries.from_history([[number]])).queries
-                best = self._recommend_scored(excluding(queries, np.asarray(sorted(removed), np.int32)), n)
+            self.catch_up()
+            removed = self._removed_from_all(n)
+            if filters.names_items:
+                removed |= frozenset(self._catalogue.outside(filters).tolist())
+            ids, titles = self._catalogue.ids, self._catalogue.titles
+            model = self._users.model
+            if model.folds_in:  # the best items for a history of this one
+                queries = model.read(Queries.from_history([[number]])).queries
+                best = self._lists.scored(excluding(queries, np.asarray(sorted(removed), np.int32)), n)
             else:
-                best = similar(self._model, [number], min(n + len(removed), self._model.n_items))
-        titles = self._catalogue.titles
+                best = similar(model, [number], min(n + len(removed), model.n_items))
         items = [
-            SimilarItem(self._catalogue.ids[other], titles[other], score)
+            SimilarItem(ids[other], titles[other], score)
             for other, score in zip(best.items[0].tolist(), best.scores[0].tolist(), strict=True)
             if other != UNKNOWN and other not in removed
         ][:n]
@@ -455,8 +449,9 @@ class RunAnswers:
         else:
             made = self._popularity.rankings()
             ranked, as_of = list(made.popular if ranking == "popular" else made.trending), made.as_of
-        removed = None if self._norms is None else self._removed_from_all(n)
-        return ranked_items(self._fingerprint, self._catalogue, ranking, ranked, as_of, n, filters, removed, cursor)
+        with self._lock:  # numbers of items hold until the model takes others
+            removed = None if self._norms is None else self._removed_from_all(n)
+            return ranked_items(self._fingerprint, self._catalogue, ranking, ranked, as_of, n, filters, removed, cursor)
 
     def example_users(self, n: int) -> UserSummaries:
         users = self._model.fitted_on.users
@@ -470,25 +465,19 @@ class RunAnswers:
 
     @property
     def corrections_of(self) -> str:
-        return self._maker.stored_under
+        return self._lists.maker.stored_under
 
     def check_correction(self, user_id: str, persona: int, correction: Correction) -> None:
-        self._maker.check(persona, correction)
+        self._lists.maker.check(persona, correction)
         with self._lock:
             history = self._users.current(user_id)
             if persona not in history.corrections:
                 read = self._users.bound(user_id, UNSTATED, history, None, _LENGTH).history  # as `personas` reads it
-                _, state = self._states.at(read, self._now(), None)
-                self._maker.check_user(persona, state, history.corrections)
+                _, state = self._users.states.at(read, self._now(), None)
+                self._lists.maker.check_user(persona, state, history.corrections)
 
     def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
         return self._users.logged_events(user_id)
 
     def _now(self) -> int:
         return int(self._clock())
-
-
-def _scored_by(model: Recommender) -> Recommend:
-    """Return what finds the best scores of the model that scores, whoever owns the items."""
-    scoring = (model.base if isinstance(model, WithPersonas | Slated) else model).scoring_model
-    return scoring.recommend

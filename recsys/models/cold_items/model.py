@@ -150,6 +150,10 @@ class WithColdItems(Recommender, FoldIn, TakesNewItems):
         )
         return other
 
+    def predicted(self, learned: Floats) -> Floats:
+        """Return what the regression says of new items, "new d", given the same of the others, "learned d"."""
+        return np.asarray(self._cold @ (self._inverse @ (self._known.T @ learned)), np.float32)
+
     def feature_parts(self, queries: Queries, item: int) -> list[dict[str, float]]:
         """Return what each feature of a new item adds to its score, for each query: feature in words -> f_nd theta_ud.
 

@@ -153,6 +153,27 @@ class TasteDictionary:
         parts.setflags(write=False)
         return parts
 
+    def followed_by(self, items: Vocabulary, vectors: Floats, themes: Floats) -> TasteDictionary:
+        """Return the same tastes with further items, each of which has the nearest one.
+
+        Args:
+            items: of this dictionary, then the others.
+            vectors: "others dim", unit rows.
+            themes: "others dim'", unit rows.
+        """
+        used = np.bincount(self.taste, minlength=len(self)) > 0
+        distance = np.where(used, (self.centres**2).sum(1) - 2 * vectors @ self.centres.T, np.inf)
+        found = replace(
+            self,
+            items=items,
+            vectors=np.concatenate([self.vectors, vectors]),
+            taste=np.concatenate([self.taste, distance.argmin(1).astype(np.int32)]),
+            themes=np.concatenate([self.themes, themes]),
+            counts=np.concatenate([self.counts, np.zeros(len(vectors))]),
+        )
+        vars(found)["centres"] = self.centres  # so that nobody's personas change
+        return found
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything but the vocabulary, as arrays by name."""
         names = ("vectors", "taste", "merges", "themes")

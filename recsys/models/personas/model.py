@@ -310,6 +310,18 @@ class WithPersonas(SummedFit, FoldIn, OwnSlate, SparseScores):
         other._held, other._at_checkpoints = self._held, self._at_checkpoints
         return other
 
+    def with_inner(self, inner: Recommender, dictionary: TasteDictionary) -> WithPersonas:
+        """Return the model with the same personas around the model within after it took further items.
+
+        Args:
+            inner: fitted.
+            dictionary: of its items.
+        """
+        other = self._around(inner)
+        fitted_on = other._fitted_on = inner.fitted_on
+        other._found = _Tastes(dictionary, self.names, fitted_on.metadata, fitted_on.item_counts)
+        return other
+
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         users = WholeLog(train, validate)
         dictionary = self._dictionary(users)

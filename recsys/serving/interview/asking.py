@@ -81,7 +81,8 @@ class Asking:
         answers, notes = self._read(said, interview)
         if history is not None:
             answers = self._with_history(history, answers)
-        without = {self._number("skipped", place, item) for place, item in enumerate(skipped)} | set(removed)
+        removed = {item for item in removed if item < len(self._fitted.items)}
+        without = {self._number("skipped", place, item) for place, item in enumerate(skipped)} | removed
         found = interview.progress(answers, screen, n + len(removed), tuple(without))
         listed = [item for item in found.items if item not in removed][:n]
         answered = [answer.item for answer in answers]
@@ -166,7 +167,7 @@ class Asking:
 
     def _number(self, field: str, place: int, item_id: str) -> int:
         number = self._catalogue.numbers.get(item_id)
-        if number is None:
+        if number is None or number >= len(self._fitted.items):  # nobody's answers tell of a new item
             near = nearest(item_id, self._catalogue.titles) or nearest(item_id, self._catalogue.ids)
             raise UnknownError(
                 f"{field}[{place}]: the model does not know the item {shown(item_id)}{near}; GET /v1/items finds "

@@ -2,8 +2,8 @@
 
 A change in the store is seen by every process before its next answer, as an event is. What is stored of an item that
 the model knows takes the place of what the model was trained with: title, year and genres in answers and filters, and
-whether it may be listed. Items that the model does not know are found, looked up and listed by popularity and date; no
-model recommends them.
+whether it may be listed. Items that the model was not trained on are recommended by one that takes new items
+(`recsys.serving.items.new_items`); else they are found, looked up and listed by popularity and date.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import final
+from typing import Self, final
 
 import numpy as np
 
-from recsys.data.items import NO_GENRE
+from recsys.data.items import NO_GENRE, ItemMetadata
 from recsys.data.titles import year_of
 from recsys.errors import nearest
 from recsys.events.checks import shown
@@ -27,6 +27,7 @@ from recsys.explanations import Explanation
 from recsys.models.base import FittedOn
 from recsys.serving.answers import UnknownError
 from recsys.serving.filters import Filters
+from recsys.serving.items.new_items import dated, tags_of
 from recsys.serving.items.stock import Stock
 from recsys.serving.items.title_search import TitleSearch
 from recsys.serving.records import CatalogueItem
@@ -41,23 +42,44 @@ class Catalogue:
     """The items of a service. Lookups and searches may come from several threads.
 
     Attributes:
-        ids: "items" of the model, external ids as text.
-        numbers: the model's number of each item, by the text of its id.
-        stock: which of them may not be listed.
+        stock: which items of the model may not be listed.
     """
 
     def __init__(self, fitted: FittedOn) -> None:
-        self.ids: list[str] = [str(item) for item in fitted.items.ids.tolist()]
-        self.numbers = {item: number for number, item in enumerate(self.ids)}
         self.stock = Stock()
         self._lock = threading.Lock()
-        self._order = fitted.tie_order.numpy()
-        titles = fitted.metadata.titles
-        genres = tuple(tuple(name for name in row if name not in NO_GENRE) for row in fitted.metadata.genres)
-        self._model = _Described(tuple(titles), tuple(year_of(title) for title in titles), genres)
+        self._known = _Known.of(fitted)
         self._said: dict[str, StoredItem] = {}
         self._sequence = 0
-        self._view = _View(self, self._model, {}, {}, {})
+        self._view = _View(self._known, self._known.described, {}, {}, {})
+
+    @property
+    def ids(self) -> list[str]:
+        """ "items" of the model, external ids as text."""
+        return self._view.known.ids
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The model's number of each item, by the text of its id."""
+        return self._view.known.numbers
+
+    @property
+    def said(self) -> Mapping[str, StoredItem]:
+        """What the store says of items, those that were deleted included."""
+        return self._said
+
+    @property
+    def metadata(self) -> ItemMetadata:
+        """Of the items of the model, as they are described now; a title ends in the year."""
+        view = self._view
+        found = view.known.fitted.metadata
+        if not view.other:
+            return found
+        titles, genres = list(found.titles), list(found.genres)
+        for number in view.other:
+            titles[number] = dated(view.described.titles[number], view.described.years[number])
+            genres[number] = view.described.genres[number]
+        return replace(found, titles=tuple(titles), genres=tuple(genres))
 
     @property
     def titles(self) -> Sequence[str]:
@@ -79,27 +101,40 @@ class Catalogue:
         """All genres, sorted."""
         return self._view.genre_names
 
-    def catch_up(self, store: EventStore) -> None:
-        """Read what has changed in a store since the last time."""
+    def catch_up(self, store: EventStore) -> bool:
+        """Read what has changed in a store since the last time; return whether an item is described otherwise."""
         with self._lock:
             last, changed = store.items_since(self._sequence)
             if not changed:
-                return
+                return False
             said = {**self._said, **{item.item_id: item for item in changed}}
-            old = self._view
-            view = old.with_said(said) if all(map(self._only_stock, changed)) else self._viewed(said)
+            same = all(map(self._only_stock, changed))
+            view = self._view.with_said(said) if same else self._viewed(said)
             self._said, self._sequence, self._view = said, last, view
-            gone = [self.numbers[item] for item, one in said.items() if not one.available and item in self.numbers]
-            self.stock.set(np.asarray(sorted(gone), np.int32))
+            self._note_stock()
+            return not same
+
+    def adopt(self, fitted: FittedOn) -> None:
+        """Let the items be those of the model after it took others, or fewer."""
+        with self._lock:
+            self._known = _Known.of(fitted)
+            self._view = self._viewed(self._said)
+            self._note_stock()
+
+    def _note_stock(self) -> None:
+        numbers = self.numbers
+        gone = [numbers[item] for item, one in self._said.items() if not one.available and item in numbers]
+        self.stock.set(np.asarray(sorted(gone), np.int32))
 
     def _only_stock(self, item: StoredItem) -> bool:
-        """Return whether a change of an item leaves its title, year, genres and place in the catalogue as they are."""
+        """Return whether a change of an item leaves its description and its place in the catalogue as they are."""
         before = self._said.get(item.item_id) or StoredItem(item.item_id, deleted=item.item_id not in self.numbers)
-        return all(getattr(before, name) == getattr(item, name) for name in ("title", "year", "genres", "deleted"))
+        names = ("title", "year", "genres", "deleted")
+        return all(getattr(before, name) == getattr(item, name) for name in names) and tags_of(before) == tags_of(item)
 
     def _viewed(self, said: Mapping[str, StoredItem]) -> _View:
         """Return the items under what is said of them."""
-        model, numbers = self._model, self.numbers
+        model, numbers = self._known.described, self._known.numbers
         titles, years, genres = list(model.titles), list(model.years), list(model.genres)
         others: dict[str, tuple[str, int | None, tuple[str, ...]]] = {}
         for item_id, one in said.items():
@@ -120,7 +155,7 @@ class Catalogue:
             if (titles[number], years[number], genres[number])
             != (model.titles[number], model.years[number], model.genres[number])
         }
-        return _View(self, described, said, others, dict.fromkeys(other))
+        return _View(self._known, described, said, others, dict.fromkeys(other))
 
     @property
     def size(self) -> int:
@@ -199,7 +234,7 @@ class Catalogue:
         found = view.described
         return tuple(
             one
-            if (number := self.numbers[str(one.item_id)]) not in view.other
+            if (number := view.known.numbers[str(one.item_id)]) not in view.other
             else replace(one, title=found.titles[number], year=found.years[number], genres=found.genres[number])
             for one in items
         )
@@ -216,11 +251,37 @@ class _Described:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """The items of the model, as it has them.
+
+    Attributes:
+        fitted: of the model.
+        ids: "items", external ids as text.
+        numbers: the place of each.
+        described: titles, years and genres.
+    """
+
+    fitted: FittedOn
+    ids: list[str]
+    numbers: Mapping[str, int]
+    described: _Described
+
+    @classmethod
+    def of(cls, fitted: FittedOn) -> Self:
+        ids = [str(item) for item in fitted.items.ids.tolist()]
+        titles = tuple(fitted.metadata.titles)
+        genres = tuple(tuple(name for name in row if name not in NO_GENRE) for row in fitted.metadata.genres)
+        described = _Described(titles, tuple(year_of(title) for title in titles), genres)
+        return cls(fitted, ids, {item: number for number, item in enumerate(ids)}, described)
+
+
+@final
 class _View:
     """The catalogue as it is between two changes; what is costly is made when it is first needed.
 
     Args:
-        catalogue: of the model.
+        known: the items of the model.
         described: the items of the model as they are described now.
         said: what is stored, by item.
         others: title, year and genres of the items that the model does not know, by id.
@@ -229,13 +290,13 @@ class _View:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        known: _Known,
         described: _Described,
         said: Mapping[str, StoredItem],
         others: Mapping[str, tuple[str, int | None, tuple[str, ...]]],
         other: Mapping[int, None],
     ) -> None:
-        self._catalogue = catalogue
+        self.known = known
         self.described = described
         self.others = others
         self.other = other
@@ -243,7 +304,7 @@ class _View:
 
     def with_said(self, said: Mapping[str, StoredItem]) -> _View:
         """Return the same items with other stock or facts."""
-        view = _View(self._catalogue, self.described, said, self.others, self.other)
+        view = _View(self.known, self.described, said, self.others, self.other)
         for name in ("search", "searched", "every_id", "genre_names", "_matrix", "_year_of_each"):
             if name in vars(self):
                 vars(view)[name] = vars(self)[name]
@@ -251,7 +312,7 @@ class _View:
 
     def item(self, item_id: str) -> CatalogueItem | None:
         """Return what is known of an item."""
-        one, number = self._said.get(item_id), self._catalogue.numbers.get(item_id)
+        one, number = self._said.get(item_id), self.known.numbers.get(item_id)
         if (one is None and number is None) or (one is not None and one.deleted):
             return None
         title, year, genres = (
@@ -269,13 +330,13 @@ class _View:
     @cached_property
     def searched(self) -> list[str]:
         """The ids of the items in the order of `search`'s numbers."""
-        return [*self._catalogue.ids, *self.others]
+        return [*self.known.ids, *self.others]
 
     @cached_property
     def search(self) -> TitleSearch:
         """Search of all titles; the items of the model come first, in its order."""
         titles = (*self.described.titles, *(title for title, _, _ in self.others.values()))
-        order = np.r_[self._catalogue._order, np.arange(len(self._catalogue.ids), len(titles))]
+        order = np.r_[self.known.fitted.tie_order.numpy(), np.arange(len(self.known.ids), len(titles))]
         return TitleSearch(titles, order)
 
     @cached_property
@@ -311,7 +372,7 @@ class _View:
 
     def outside(self, filters: Filters) -> Items:
         """See `Catalogue.outside`."""
-        outside = np.zeros(len(self._catalogue.ids), np.bool_)
+        outside = np.zeros(len(self.known.ids), np.bool_)
         if filters.genres:
             columns, has = self._matrix
             outside |= ~has[:, [columns[self._genre(name)] for name in filters.genres]].any(1)
@@ -320,7 +381,7 @@ class _View:
         if filters.to_year is not None:
             outside |= ~(self._year_of_each <= filters.to_year)
         if filters.candidates is not None:
-            numbers = self._catalogue.numbers
+            numbers = self.known.numbers
             named = np.ones(len(outside), np.bool_)
             named[[numbers[item] for item in filters.candidates if item in numbers]] = False
             outside |= named

@@ -8,12 +8,13 @@ import threading
 import weakref
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 
+from recsys.data.items import ItemMetadata
 from recsys.errors import ConfigError, DataError
 from recsys.events.store import EventStore
 from recsys.policy.acts import acts
@@ -176,6 +177,21 @@ class Norms:
             raise DataError(
                 "the rules are nested too deeply; a rule is a mapping of texts, numbers and lists"
             ) from None
+
+    def describe(self, ids: Sequence[str], metadata: ItemMetadata, order: Ints) -> None:
+        """Let the rules see the items as they are described now.
+
+        Args:
+            ids: of the items of the model.
+            metadata: of these.
+            order: "items", rank of each item among equal scores.
+        """
+        with self._lock:
+            self.catalogue = self.catalogue.described(ids, metadata)
+            self._order = order
+            for each in (self._bound, self._own, self._read):
+                each.clear()
+            self._moments = self._moments_of(self.policy)
 
     def profiled(self, history: UserHistory, rules: ListRules) -> UserHistory:
         """Return what may be read of a history: without the events that a rule takes out of it.

@@ -17,6 +17,7 @@ from recsys.events.store import EventStore, StoreError
 from recsys.experiments.answers.event_reliability import weighs_answers
 from recsys.models.base import Recommender
 from recsys.serving.items.catalogue import Catalogue
+from recsys.serving.items.new_items import NewItems
 from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Bound, Norms
 from recsys.serving.records import HistoryEvent, LoggedEvent
@@ -71,22 +72,31 @@ class ServedUsers:
         repeats: bool = False,
     ) -> None:
         self.lock = threading.RLock()
+        self.trained_numbers = catalogue.numbers
+        """The number of each item of which events teach, by the text of its id: those of training."""
+        self._new_items = NewItems(model)
+        self._catalogue = catalogue
         self.learning = BeliefLearning(model, identity, history)
         self.cache = UserCache(cache_bytes)
-        self.states = UserStates(model, catalogue.numbers, self.cache, history, catalogue.stock, repeats)
+        self._length, self._repeats = history, repeats
+        self.states = self._states_of(model)
         self._store = store
-        self._catalogue = catalogue
         self._items_version = -1
         self._weighs_answers = weighs_answers(model)
         self._now = now
         self._norms = norms
         self._histories = UserHistories(
-            model, catalogue.numbers, log, store, self.learning, trained_until=trained_until
+            model, self.trained_numbers, log, store, self.learning, trained_until=trained_until
         )
         self._read_at = 0  # Unix seconds of the last time that the store answered
         self._failed_until = 0.0  # by the monotonic clock
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
+
+    @property
+    def model(self) -> Recommender:
+        """The model, with the items of the store that it was not trained on, where it takes new items."""
+        return self._new_items.model
 
     @property
     def applied(self) -> int:
@@ -108,10 +118,27 @@ class ServedUsers:
                 if derived is not None:
                     self.cache.drop(derived)
             if self._items_version != self._histories.settings_version:
-                self._catalogue.catch_up(self._store)
+                if self._catalogue.catch_up(self._store):
+                    self._take_items()
                 self._items_version = self._histories.settings_version
             self._read_at, self._failed_until = self._now(), 0.0
             return self._histories.applied
+
+    def _take_items(self) -> None:
+        """Let the model and the policy see the items as they are described now; lists of before do not count."""
+        catalogue, changed = self._catalogue, self._new_items.take(self._catalogue.said)
+        if changed:
+            catalogue.adopt(self.model.fitted_on)
+            self.states = self._states_of(self.model)
+        if self._norms is not None:
+            self._norms.describe(catalogue.ids, catalogue.metadata, self.model.fitted_on.tie_rank.cpu().numpy())
+        if changed or self._norms is not None:
+            self.cache.clear()
+
+    def _states_of(self, model: Recommender) -> UserStates:
+        return UserStates(
+            model, self._catalogue.numbers, self.cache, self._length, self._catalogue.stock, self._repeats
+        )
 
     def learn(self) -> None:
         """Let the belief of one user learn from a few events."""

@@ -182,6 +182,11 @@ class UserCache:
             _, (_, _, dropped) = self._entries.popitem(last=False)
             self._size -= dropped
 
+    def clear(self) -> None:
+        """Remove all states."""
+        self._entries.clear()
+        self._size = 0
+
     def drop(self, history: UserHistory) -> None:
         """Remove the state of a history, if there is one."""
         _, _, size = self._entries.pop(history, (None, 0, 0))
@@ -268,6 +273,9 @@ class UserStates:
         """Return what a list may not have, whatever is asked: items of the history, and those that are unavailable."""
         own = history.disliked(stop) if self.repeats else history.excluded(stop)
         gone = self.stock.unavailable
+        if history.unknown and not self.repeats:  # of which some are new items of the model, which teach it nothing
+            new = [self.item_numbers[item] for item in history.unknown if item in self.item_numbers]
+            gone = np.union1d(gone, np.asarray(new, np.int32)).astype(np.int32)
         return Ragged.of([np.union1d(own.items, gone)]) if len(gone) else own
 
 
