@@ -26,16 +26,13 @@ from recsys.models.personas.names.labels import (
     parsed,
     worth_of,
 )
-from recsys.types import Doubles, Ints, Items, Mask
+from recsys.types import Ints, Items, Mask
 
 _SHARED: Final = 1.5
 """How much more the dictionary's name is worth than one of the user's own: it has the same words for everybody."""
 
 _ALONE: Final = 20
 """Items that are recommended for a persona alone, of which a name of labels must be true."""
-
-_BROUGHT: Final = 0.5
-"""How much what is recommended for a persona alone counts beside its events where titles are chosen."""
 
 _TITLES: Final = 24
 """Own titles, of which two are chosen."""
@@ -50,8 +47,7 @@ def own_names(model: WithPersonas, queries: Queries, found: FoundPersonas, liked
 
         worth(i, j) = (ln(1 + n_i) ln(1 + n_j))^(1/2) max(cos(x_i + x_j, c), 0)^2
 
-    with c the direction of the persona's events, and half as much of what it would be recommended alone; n_i are
-    everybody's events of the item.
+    with c the mean vector of the persona's events and n_i everybody's events of the item.
 
     Args:
         model: fitted.
@@ -83,7 +79,7 @@ class _Namer:
             if numbers[place] == UNKNOWN:
                 continue
             mine = self._persona == place
-            candidates = chain(self._by_labels(place, mine, numbers[place]), self._by_titles(place, mine))
+            candidates = chain(self._by_labels(place, mine, numbers[place]), self._by_titles(mine))
             name = next((name for name in candidates if name.text not in taken), self._model.name_of(numbers[place]))
             chosen[place] = name
             taken.add(name.text)
@@ -116,15 +112,10 @@ class _Namer:
         """ "K n", what is recommended for each persona alone."""
         return self._model.recommended_alone(self._queries, self._found, _ALONE)
 
-    def _direction(self, items: Ints) -> Doubles:
-        """Return the unit mean vector of some items; zeros of none."""
-        return np.asarray(unit_rows(self._vectors[items].sum(0, dtype=np.float64)[None])[0])
-
-    def _by_titles(self, place: int, mine: Mask) -> Iterator[TasteName]:
+    def _by_titles(self, mine: Mask) -> Iterator[TasteName]:
         """Yield names of two of the persona's titles, best first, then of one."""
         items: Ints = self._items[mine]
-        brought = self._recommended[place][self._recommended[place] != UNKNOWN]
-        centre = unit_rows((self._direction(items) + _BROUGHT * self._direction(brought))[None])[0]
+        centre = unit_rows(self._vectors[items].sum(0, dtype=np.float64)[None])[0]
         if self._liked[mine].sum() >= 2:
             items = items[self._liked[mine]]
         vectors = self._vectors[items].astype(np.float64)
