@@ -15,7 +15,7 @@ import { asSentence } from "./words.js";
  * @typedef {{learned: number, pending: number}} Learning
  * @typedef {{model: string, now: number, known_events: number, items: Recommended[], shelves: Shelf[],
  *   learning: Learning | null, reasons: "searched" | "pending" | "unsearched", policy: AppliedPolicy | null,
- *   source: "history" | "text"}} RecommendationList
+ *   source: "history" | "text", stale: boolean, stale_seconds: number | null}} RecommendationList
  * @typedef {"law" | "organisation" | "role" | "individual"} Layer
  * @typedef {{id: string, layer: Layer, rule: string, why: string}} RuleFacts
  * @typedef {{item_id: string, title: string}} NamedItem

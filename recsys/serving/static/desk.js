@@ -19,6 +19,7 @@ import { capital, counted, spokenTitle } from "./words.js";
 const TEN = 10;
 const MOST = 100;
 const OF_VISIT = 5;
+const WITHOUT_PERSONAS = "Your list is made of everything that you marked, taken together; it is not parted into tastes here.";
 
 /**
  * @typedef {object} Deed something that a person does, and can take back
@@ -121,7 +122,7 @@ export async function refresh(drawn) {
     filters.inUse() ? null : api.visit(user, length),
   ]);
   if (asked !== turn) return false;
-  personas = settled(people, "personas-error");
+  personas = settled(people, "personas-error", WITHOUT_PERSONAS);
   if (names.status === "fulfilled") genres = names.value;
   const shown = settled(items, "list-error");
   ofVisit = (visit.status === "fulfilled" && visit.value?.items.slice(0, OF_VISIT)) || []; // not every model has it
@@ -368,11 +369,16 @@ function busy(yes) {
  * @template T
  * @param {PromiseSettledResult<T>} result
  * @param {string} place
+ * @param {string} [unsupported] what is said where the model cannot do it
  * @returns {T | null}
  */
-function settled(result, place) {
+function settled(result, place, unsupported) {
   byId(place).replaceChildren();
   if (result.status === "fulfilled") return result.value;
+  if (unsupported && result.reason instanceof api.ApiError && result.reason.code === "not_supported") {
+    byId(place).replaceChildren(h("p", { class: "hint" }, unsupported));
+    return null;
+  }
   tell(place, result.reason, async () => void (await refresh()));
   return null;
 }

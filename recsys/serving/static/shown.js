@@ -1,6 +1,6 @@
 /** What of a list is shown: as many titles as are wanted, on shelves in their order. */
 
-import { count, counted } from "./words.js";
+import { age, count, counted } from "./words.js";
 
 /** @typedef {import("./api.js").RecommendationList} RecommendationList */
 /** @typedef {import("./api.js").Persona} Persona */
@@ -31,6 +31,11 @@ export function shownOf(source, length, personas) {
  * @param {RecommendationList} found
  */
 export function leadOf(found) {
+  return found.stale ? `What came in of late cannot be read just now: this is as of ${age(found.stale_seconds ?? 0)}. ${madeOf(found)}` : madeOf(found);
+}
+
+/** @param {RecommendationList} found */
+function madeOf(found) {
   if (found.source === "text") return `From what you wrote${found.known_events ? `, and from ${counted(found.known_events, "event")} since` : ""}.`;
   if (found.known_events === 0) {
     return "Nothing of yours is known yet, so this is what most people like. Find three titles that you know and mark them: the list becomes yours.";

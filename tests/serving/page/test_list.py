@@ -253,6 +253,20 @@ def test_a_model_without_owners_has_one_list_and_the_controls_beside_it(visit: V
     assert until_changed(page, after) == before
 
 
+def test_a_model_without_personas_is_told_in_words_for_people(
+    visit: Visit, browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("whole")
+    run = train(folder / "run", write_titled(folder), "ease")
+    with ServedProcess(run, str(folder / "open.db")) as service:
+        page = visit(service.url, "4")
+        told = page.locator("#personas-error").inner_text()
+        assert "taken together" in told
+        assert not any(word in told for word in ("EASE", "AMPCF", "model", "use "))
+        assert len(titles(page)) == 10
+        page.close()
+
+
 def test_what_one_just_did_has_a_shelf_of_its_own(visit: Visit, base: str) -> None:
     page = visit(base, "41")
     assert page.locator("#visit .card").count() == 0

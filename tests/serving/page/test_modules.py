@@ -43,6 +43,13 @@ def test_moments_lie_at_their_distance_in_time(page: Any) -> None:
     assert [tick["text"] for tick in axis["ticks"] if tick["text"].startswith(("Nov", "Dec"))] != []
 
 
+def test_a_list_that_is_stale_says_how_old_it_is(page: Any) -> None:
+    found = {"source": "history", "known_events": 3, "items": [], "shelves": [], "stale": True, "stale_seconds": 130}
+    told = _call(page, "shown", "leadOf", found)
+    assert "as of 2 minutes ago" in told
+    assert told.endswith(_call(page, "shown", "leadOf", found | {"stale": False, "stale_seconds": None}))
+
+
 @pytest.mark.parametrize(
     ("days", "some", "least"),
     [
