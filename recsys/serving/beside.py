@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Concatenate, ParamSpec, TypeVar, cast, final
 
 from recsys.errors import ConfigError
-from recsys.events.store import Correction
-from recsys.serving.answers import Answers, Details
-from recsys.serving.filters import UNFILTERED, Filters
+from recsys.serving.answers import Answers
 from recsys.serving.interview.records import InterviewScreen, SaidAnswer
-from recsys.serving.items.popularity import Ranking
-from recsys.serving.norms.circumstances import UNSTATED, Circumstances
 from recsys.serving.norms.norms import Norms
-from recsys.serving.records import (
-    CatalogueItem,
-    HistoryEvent,
-    LoggedEvent,
-    Personas,
-    PersonsReliability,
-    QuestionsAgain,
-    RankedItems,
-    RecommendationList,
-    SimilarItems,
-    Summary,
-    TitleMatches,
-    UserSummaries,
-    UserSummary,
-)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @final
@@ -66,6 +50,25 @@ class Split:
         return int.from_bytes(digest[:8]) < self.share * 2**64
 
 
+def _of_user(method: Callable[Concatenate[Answers, P], R]) -> Callable[Concatenate[SideBySide, P], R]:
+    """Return a method of the same signature that asks the model of the user, whose id comes first."""
+
+    def answer(self: SideBySide, /, *args: P.args, **options: P.kwargs) -> R:
+        user_id = cast("str", args[0] if args else options["user_id"])
+        return cast("R", getattr(self.of(user_id), method.__name__)(*args, **options))
+
+    return answer
+
+
+def _of_main(method: Callable[Concatenate[Answers, P], R]) -> Callable[Concatenate[SideBySide, P], R]:
+    """Return a method of the same signature that asks the main model."""
+
+    def answer(self: SideBySide, /, *args: P.args, **options: P.kwargs) -> R:
+        return cast("R", getattr(self.main, method.__name__)(*args, **options))
+
+    return answer
+
+
 @final
 class SideBySide:
     """Implements `recsys.serving.answers.Answers` with two models. What is of no stored user is of the main one.
@@ -77,116 +80,58 @@ class SideBySide:
     """
 
     def __init__(self, main: Answers, beside: Answers, split: Split) -> None:
-        self._main = main
+        self.main = main
         self._beside = beside
         self._split = split
 
     def of(self, user_id: str) -> Answers:
-        return self._beside if self._split.has(user_id) else self._main
+        return self._beside if self._split.has(user_id) else self.main
 
     @property
     def model(self) -> str:
-        return self._main.model
+        return self.main.model
 
     @property
     def norms(self) -> Norms | None:
-        return self._main.norms
+        return self.main.norms
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        return self.main.genres
+
+    @property
+    def corrections_of(self) -> str:
+        return self.main.corrections_of
 
     @property
     def applied(self) -> int:
-        return min(self._main.applied, self._beside.applied)
-
-    def catch_up(self) -> int:
-        return min(self._main.catch_up(), self._beside.catch_up())
-
-    def check(self) -> None:
-        self._main.check()
-        self._beside.check()
-
-    def prepare(self, user_id: str) -> bool:
-        return self.of(user_id).prepare(user_id)
-
-    def search(self, user_id: str) -> bool:
-        return self.of(user_id).search(user_id)
+        return min(self.main.applied, self._beside.applied)
 
     @property
     def warm(self) -> bool:
-        return self._main.warm and self._beside.warm
+        return self.main.warm and self._beside.warm
 
     @property
     def learning(self) -> bool:
-        return self._main.learning or self._beside.learning
+        return self.main.learning or self._beside.learning
 
     @property
     def unsaved(self) -> int:
-        return self._main.unsaved + self._beside.unsaved
+        return self.main.unsaved + self._beside.unsaved
+
+    def catch_up(self) -> int:
+        return min(self.main.catch_up(), self._beside.catch_up())
+
+    def check(self) -> None:
+        self.main.check()
+        self._beside.check()
 
     def learn(self) -> None:
-        (self._main if self._main.learning else self._beside).learn()
+        (self.main if self.main.learning else self._beside).learn()
 
     def save(self) -> None:
-        self._main.save()
+        self.main.save()
         self._beside.save()
-
-    def recommend(
-        self,
-        user_id: str,
-        n: int,
-        at: int | None,
-        exclude: Collection[str],
-        *,
-        details: Details = True,
-        filters: Filters = UNFILTERED,
-        said: Circumstances = UNSTATED,
-        stale_seconds: float = 0.0,
-    ) -> RecommendationList:
-        return self.of(user_id).recommend(
-            user_id, n, at, exclude, details=details, filters=filters, said=said, stale_seconds=stale_seconds
-        )
-
-    def recommend_now(
-        self,
-        user_id: str,
-        n: int,
-        at: int | None,
-        exclude: Collection[str],
-        filters: Filters = UNFILTERED,
-        said: Circumstances = UNSTATED,
-    ) -> RecommendationList:
-        return self.of(user_id).recommend_now(user_id, n, at, exclude, filters, said)
-
-    def recommend_for(
-        self,
-        history: Sequence[HistoryEvent],
-        n: int,
-        at: int | None,
-        exclude: Collection[str],
-        *,
-        details: Details = True,
-        filters: Filters = UNFILTERED,
-        said: Circumstances = UNSTATED,
-    ) -> RecommendationList:
-        return self._main.recommend_for(history, n, at, exclude, details=details, filters=filters, said=said)
-
-    def recommend_text(
-        self,
-        text: str,
-        n: int,
-        exclude: Collection[str],
-        *,
-        filters: Filters = UNFILTERED,
-        said: Circumstances = UNSTATED,
-    ) -> RecommendationList:
-        return self._main.recommend_text(text, n, exclude, filters=filters, said=said)
-
-    def summary(self, user_id: str) -> Summary:
-        return self.of(user_id).summary(user_id)
-
-    def check_summary(self, text: str) -> str:
-        return self._main.check_summary(text)
-
-    def personas(self, user_id: str, at: int | None) -> Personas:
-        return self.of(user_id).personas(user_id, at)
 
     def interview(
         self,
@@ -196,59 +141,29 @@ class SideBySide:
         skipped: Collection[str] = (),
         user_id: str | None = None,
     ) -> InterviewScreen:
-        answers = self._main if user_id is None else self.of(user_id)
+        answers = self.main if user_id is None else self.of(user_id)
         return answers.interview(said, n, screen, skipped, user_id)
 
-    def reliability(self, user_id: str, n: int) -> PersonsReliability:
-        return self.of(user_id).reliability(user_id, n)
+    prepare = _of_user(Answers.prepare)
+    search = _of_user(Answers.search)
+    recommend = _of_user(Answers.recommend)
+    recommend_now = _of_user(Answers.recommend_now)
+    summary = _of_user(Answers.summary)
+    personas = _of_user(Answers.personas)
+    reliability = _of_user(Answers.reliability)
+    ask_again = _of_user(Answers.ask_again)
+    check_answered = _of_user(Answers.check_answered)
+    user_summary = _of_user(Answers.user_summary)
+    check_correction = _of_user(Answers.check_correction)
+    logged_events = _of_user(Answers.logged_events)
 
-    def ask_again(self, user_id: str, n: int) -> QuestionsAgain:
-        return self.of(user_id).ask_again(user_id, n)
-
-    def check_answered(self, user_id: str, item_id: str) -> None:
-        self.of(user_id).check_answered(user_id, item_id)
-
-    def similar(self, item_id: str, n: int, filters: Filters = UNFILTERED) -> SimilarItems:
-        return self._main.similar(item_id, n, filters)
-
-    def title_of(self, item_id: str) -> str | None:
-        return self._main.title_of(item_id)
-
-    def item(self, item_id: str) -> CatalogueItem:
-        return self._main.item(item_id)
-
-    def items_of(self, item_ids: Sequence[str]) -> list[CatalogueItem | None]:
-        return self._main.items_of(item_ids)
-
-    @property
-    def genres(self) -> tuple[str, ...]:
-        return self._main.genres
-
-    def find_items(
-        self,
-        query: str | None,
-        n: int,
-        filters: Filters = UNFILTERED,
-        available: bool | None = None,
-        cursor: str | None = None,
-    ) -> TitleMatches:
-        return self._main.find_items(query, n, filters, available, cursor)
-
-    def ranked_items(self, ranking: Ranking, n: int, filters: Filters, cursor: str | None = None) -> RankedItems:
-        return self._main.ranked_items(ranking, n, filters, cursor)
-
-    def example_users(self, n: int) -> UserSummaries:
-        return self._main.example_users(n)
-
-    def user_summary(self, user_id: str) -> UserSummary:
-        return self.of(user_id).user_summary(user_id)
-
-    @property
-    def corrections_of(self) -> str:
-        return self._main.corrections_of
-
-    def check_correction(self, user_id: str, persona: int, correction: Correction) -> None:
-        self.of(user_id).check_correction(user_id, persona, correction)
-
-    def logged_events(self, user_id: str) -> tuple[LoggedEvent, ...]:
-        return self.of(user_id).logged_events(user_id)
+    recommend_for = _of_main(Answers.recommend_for)
+    recommend_text = _of_main(Answers.recommend_text)
+    check_summary = _of_main(Answers.check_summary)
+    similar = _of_main(Answers.similar)
+    title_of = _of_main(Answers.title_of)
+    item = _of_main(Answers.item)
+    items_of = _of_main(Answers.items_of)
+    find_items = _of_main(Answers.find_items)
+    ranked_items = _of_main(Answers.ranked_items)
+    example_users = _of_main(Answers.example_users)

@@ -79,6 +79,12 @@ def client_of(service: Service, secret: str | None = None, host: str = "http://l
     return Client(service, {} if secret is None else bearer(secret), host)
 
 
+def ok(response: httpx.Response, status: int = 200) -> Any:
+    """Return the JSON of an answer; None of one without a body."""
+    assert response.status_code == status, response.text
+    return response.json() if response.content else None
+
+
 def event(event_id: str, user: str = "u0", item: str = "i1", **other: Any) -> dict[str, Any]:
     """Return an event as it is sent."""
     return {"event_id": event_id, "user_id": user, "item_id": item, "time": 1_500_000_000, **other}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from recsys.serving.run_answers import RunAnswers
 from recsys.serving.server import Server
 from recsys.serving.service import Service
 from recsys.worlds.simulation import simulated_log
-from tests.serving.client import Client, client_of, ids, token
+from tests.serving.client import Client, client_of, ids, ok, token
 
 LOG = simulated_log(n_users=40, n_items=30, events_per_user=10)
 SPLIT = Split(0.5, "trial")
@@ -32,11 +31,6 @@ def client() -> Client:
     ]
     main, beside = both
     return client_of(Service(store, lambda: SideBySide(main, beside, SPLIT)), token(store))
-
-
-def ok(response: Any) -> Any:
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 def test_the_split_is_stable_and_has_its_share() -> None:

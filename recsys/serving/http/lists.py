@@ -23,8 +23,8 @@ from recsys.serving.records import RecommendationList
 T = TypeVar("T")
 
 _LIST: Final = TypeAdapter(RecommendationList)
-_MOMENT: Final = re.compile(rb'"(?:now|age|stale_seconds)":\d+|"recommendation_id":"[0-9a-f]+|"audit":"[^"]*"')
-"""What of a list in JSON is of its moment. In text a quote is escaped, so that no title looks like a name of these."""
+_AGE: Final = re.compile(rb'"age":\d+')
+"""Ages of events, as JSON has them. In text a quote is escaped, so that no title looks like it."""
 
 
 @final
@@ -133,7 +133,7 @@ def tagged(answers: Answers, listed: RecommendationList, fields: frozenset[str] 
         body = _json(plain)
         facts = [one.pop("metadata", None) for one in plain["items"]]  # whose names are anybody's
         said = [_json(plain), _json(facts)]
-    digest = blake2b(_MOMENT.sub(b"", said[0]), digest_size=12)
+    digest = blake2b(_timeless(said[0], listed), digest_size=12)
     digest.update(b"".join(said[1:]))
     headers = {"etag": f'W/"{digest.hexdigest()}"'}
     if listed.recommendation_id is not None:
@@ -141,6 +141,18 @@ def tagged(answers: Answers, listed: RecommendationList, fields: frozenset[str] 
     if listed.stale:
         headers |= {"age": str(listed.stale_seconds), "warning": '110 - "Response is Stale"'}
     return SentList(body, headers)
+
+
+def _timeless(said: bytes, listed: RecommendationList) -> bytes:
+    """Return a list in JSON without what is of its moment; of its id the variant and the model stay."""
+    made = (listed.recommendation_id or "").partition("-")[0]
+    audit = None if listed.policy is None else listed.policy.audit
+    said = _AGE.sub(b"", said)
+    for name, value in (("now", listed.now), ("stale_seconds", listed.stale_seconds)):
+        said = said.replace(f'"{name}":{value}'.encode(), b"", 1)
+    for text in (f'"recommendation_id":"{made}', f'"audit":"{audit}"'):
+        said = said.replace(text.encode(), b"", 1)
+    return said
 
 
 def _json(plain: object) -> bytes:

@@ -15,8 +15,8 @@ from recsys.events.addresses import open_store
 from recsys.serving.http.app import create_app
 from recsys.serving.http.compression import SMALLEST
 from recsys.serving.service import Service
+from tests.serving.access.test_routes import RULES
 from tests.serving.client import Client, client_of, event, ids, service_of, token
-from tests.serving.test_access import RULES
 
 
 @pytest.fixture(scope="module")

@@ -7,36 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys.events.addresses import open_store
 from recsys.events.store import EventStore
-from recsys.models import EASE, WithPersonas
+from recsys.models import WithPersonas
 from recsys.serving.service import Service
 from recsys.worlds.simulation import simulated_log
-from tests.serving.client import Client, client_of, ids, token
+from tests.serving.client import Client, client_of, ids, ok, token
 from tests.serving.persona_answers import answers_of
 
 LOG = simulated_log(n_users=80, n_items=60, events_per_user=20)
 LIST = "/v1/users/3/recommendations"
-
-
-@pytest.fixture(scope="module")
-def model() -> WithPersonas:
-    return WithPersonas(EASE(20.0)).fit(LOG)
-
-
-@pytest.fixture
-def events() -> EventStore:
-    return open_store("memory:")
-
-
-@pytest.fixture
-def client(model: WithPersonas, events: EventStore) -> Client:
-    return client_of(Service(events, lambda: answers_of(model, LOG, events)), token(events))
-
-
-def ok(response: Any, status: int = 200) -> Any:
-    assert response.status_code == status, response.text
-    return response.json() if status == 200 else None
 
 
 def _every_list(client: Client, item: str) -> dict[str, list[str]]:

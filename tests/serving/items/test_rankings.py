@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from recsys.events.addresses import open_store
 from recsys.events.store import Event, EventStore
-from recsys.models import EASE, WithPersonas
 from recsys.serving.items.popularity import Popularity, rankings
-from recsys.serving.service import Service
 from recsys.types import DAY
 from recsys.worlds.simulation import simulated_log
-from tests.serving.client import Client, client_of, ids, token
-from tests.serving.persona_answers import answers_of
+from tests.serving.client import Client, client_of, ids, ok, token
 
 LOG = simulated_log(n_users=40, n_items=30, events_per_user=10)
 NOW = int(LOG.time.max()) + 5 * DAY
-
-
-@pytest.fixture(scope="module")
-def model() -> WithPersonas:
-    return WithPersonas(EASE(20.0)).fit(LOG)
-
-
-@pytest.fixture
-def events() -> EventStore:
-    return open_store("memory:")
-
-
-@pytest.fixture
-def client(model: WithPersonas, events: EventStore) -> Client:
-    return client_of(Service(events, lambda: answers_of(model, LOG, events)), token(events))
-
-
-def ok(response: Any) -> Any:
-    assert response.status_code == 200, response.text
-    return response.json()
 
 
 def test_scores_are_those_of_the_equations() -> None:

@@ -22,7 +22,7 @@ from recsys.policy.reading import parse_policy
 from recsys.serving.access import Denied
 from recsys.serving.norms.circumstances import Circumstances
 from recsys.serving.norms.norms import Norms
-from tests.serving.client import Client, client_of, ids, token
+from tests.serving.client import Client, client_of, ids, ok, token
 from tests.serving.norms.normed_run import EMPTY, POLICY, client_under, service_under
 from tests.serving.serving_run import train
 from tests.serving.titled_run import GENRES, SEATS, write_titled
@@ -53,11 +53,6 @@ def client(film_run: Path, tmp_path: Path) -> Iterator[Client]:
     ledger = Ledger(tmp_path / "ledger")
     yield client_under(film_run, MemoryStore(), POLICY, tmp_path, ledger)
     ledger.close()
-
-
-def ok(answer: Any) -> Any:
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def genre(item_id: str) -> str:
