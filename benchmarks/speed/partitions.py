@@ -3,7 +3,8 @@
 Each stage runs in a process of its own, so that its peak is its own, and its seconds are those of processors: on a
 machine with other work the clock would measure that work. The users grow with the events, the items do not: sums over
 users (the Gram matrix of EASE) are compared with the smallest log; the factorisation of that matrix costs the same for
-every log, and is made for the largest one, with lists for some of its users. Files are deleted once not needed.
+every log, and is made for the largest one, with lists for some of its users. Files are deleted once not needed; with
+`--work` the logs in parts are kept, and a stage whose row the report has already is not run again.
 
 The speed of workers over one is that of the clock, which says something where processors are idle, and that of
 processor seconds: those of the command, which adds, and of its busiest worker.
@@ -11,6 +12,7 @@ processor seconds: those of the command, which adds, and of its busiest worker.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import tempfile
@@ -55,23 +57,34 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command.add_argument("--millions", type=float, nargs="+", default=[20.0, 200.0], help="of events, ascending")
     command.add_argument("--items", type=int, default=27_000)
     command.add_argument("--lists", type=int, default=100_000, help="users for whom lists are made")
+    command.add_argument("--work", type=Path, metavar="DIR", help="keep the logs here, and go on from what is there")
     command.add_argument("--workers", type=int, nargs="+", default=[], help="sum also on so many workers, ascending")
     options = command.parse_args(arguments)
     if options.quick:
         options.millions, options.items, options.lists = [0.2, 0.4], 1_000, 500
     out = report_folder("partitions", options.out, options.quick)
-    return run(options.millions, options.items, options.lists, out, workers=options.workers)
+    return run(options.millions, options.items, options.lists, out, workers=options.workers, work=options.work)
 
 
 def run(
-    millions: Sequence[float], items: int, lists: int, out: Path, *, workers: Sequence[int] = (), verbose: bool = True
+    millions: Sequence[float],
+    items: int,
+    lists: int,
+    out: Path,
+    *,
+    workers: Sequence[int] = (),
+    work: Path | None = None,
+    verbose: bool = True,
 ) -> Path:
     """Measure all sizes and write the report after each stage, so that an interrupted benchmark has one."""
-    stages = Stages(lambda rows: write(rows, items, out), verbose=verbose)
+    former = out / "result.json"
+    rows = json.loads(former.read_text(encoding="utf-8")) if work is not None and former.exists() else []
+    stages = Stages(lambda rows: write(rows, items, out), rows, verbose=verbose)
     for place, size in enumerate(millions):
-        with tempfile.TemporaryDirectory(prefix="recsys-partitions-") as folder:
-            stages.size = round(size * 1e6)
-            measure(stages, Path(folder), items, lists if place == len(millions) - 1 else 0, workers)
+        stages.size = round(size * 1e6)
+        with tempfile.TemporaryDirectory(prefix="recsys-partitions-") as temporary:
+            folder = Path(temporary) if work is None else work / str(stages.size)
+            measure(stages, folder, items, lists if place == len(millions) - 1 else 0, workers)
     return write(stages.rows, items, out)
 
 
@@ -81,12 +94,11 @@ def measure(stages: Stages, folder: Path, items: int, lists: int, workers: Seque
     users = max(200, round(events / 1e6 * _USERS_PER_MILLION))
     parts = max(2, round(events / _EVENTS_PER_PART))
     csv, directory = folder / "simulated.csv", folder / "parts"
-    stages.run("simulate", partial(write_simulated_csv, csv, events, users, items, 0))
-    megabytes = csv.stat().st_size / 1e6
-    stages.run("partition", partial(_partition, csv, directory, parts))
-    csv.unlink()
-    on_disk = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
-    stages.rows[-1] |= {"parts": parts, "csv_mb": round(megabytes), "parts_mb": round(on_disk)}
+    if not directory.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        stages.run("simulate", partial(_simulate, csv, events, users, items))
+        stages.run("partition", partial(_partition, csv, directory, parts))
+        csv.unlink()
     if not lists:
         stages.run("sums", partial(_sums, directory))
         for count in workers:
@@ -100,21 +112,26 @@ def measure(stages: Stages, folder: Path, items: int, lists: int, workers: Seque
 class Stages:
     """Runs stages in processes of their own, and keeps what they took."""
 
-    def __init__(self, report: Callable[[Sequence[dict[str, Any]]], object], *, verbose: bool) -> None:
-        self.rows: list[dict[str, Any]] = []
+    def __init__(
+        self, report: Callable[[Sequence[dict[str, Any]]], object], rows: list[dict[str, Any]], *, verbose: bool
+    ) -> None:
+        self.rows = rows
         self.size = 0
         self._report, self._verbose = report, verbose
 
     def run(self, name: str, work: Callable[[], dict[str, Any] | None]) -> None:
-        """Do the work of one stage."""
+        """Do the work of one stage, unless that is done."""
+        if any((row["events"], row["stage"]) == (self.size, name) for row in self.rows):
+            return
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             told, cpu, peak, seconds = pool.submit(_measured, work).result()
         row = {"events": self.size, "stage": name, "cpu": round(cpu, 1), "seconds": round(seconds, 1)}
         self.rows.append(row | {"peak_gb": round(peak, 2)} | told)
+        self.rows.sort(key=lambda row: row["events"])
         self._report(self.rows)
         if self._verbose:
-            print(self.rows[-1], flush=True)
+            print(row | told, flush=True)
 
 
 def _measured(work: Callable[[], dict[str, Any] | None]) -> tuple[dict[str, Any], float, float, float]:
@@ -124,9 +141,15 @@ def _measured(work: Callable[[], dict[str, Any] | None]) -> tuple[dict[str, Any]
     return told, time.process_time() - before, peak_memory_gb(), time.perf_counter() - started
 
 
+def _simulate(csv: Path, events: int, users: int, items: int) -> dict[str, Any]:
+    write_simulated_csv(csv, events, users, items, 0)
+    return {"csv_mb": round(csv.stat().st_size / 1e6)}
+
+
 def _partition(csv: Path, directory: Path, parts: int) -> dict[str, Any]:
     log = write_partitions(str(csv), directory, parts)
-    return {"users": log.users, "kept": log.events}
+    on_disk = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
+    return {"users": log.users, "kept": log.events, "parts": parts, "parts_mb": round(on_disk)}
 
 
 @final
@@ -164,6 +187,7 @@ class _Measured(Engine):
                 busy[process] = busy.get(process, 0.0) + seconds
             pairs, size = pairs + float(result["gram"].sum(dtype=np.float64)), result["gram"].nbytes
             yield result
+            del result  # the next part is worked on
         cpu = time.process_time() - own
         self.told = {"gram_cpu": round(cpu, 1), "base_gb": round(base, 2), "sums_peak_gb": round(peak_memory_gb(), 2)}
         self.told |= {"gram_bytes": size, "pairs": pairs, "clock": round(time.perf_counter() - clock, 1)}

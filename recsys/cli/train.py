@@ -27,7 +27,7 @@ from recsys.cli.arguments import (
 from recsys.cli.render import print_json, print_table, program, say
 from recsys.data.splits.names import AMONG, SPLIT_NAMES
 from recsys.errors import ConfigError
-from recsys.training.session import ACCELERATORS
+from recsys.training.session import ACCELERATORS, STRATEGIES
 
 if TYPE_CHECKING:
     from recsys.evaluation.result import Evaluation
@@ -64,6 +64,11 @@ def add_train(commands: Commands) -> None:
     add_seed(parser, "seed of the model")
     add_cutoffs(parser)
     parser.add_argument("--accelerator", choices=ACCELERATORS, default="auto", help="default: %(default)s")
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="GPUs, or processes on a CPU, that share every batch"
+    )
+    parser.add_argument("--strategy", choices=STRATEGIES, default="auto", help="of several devices; default: ddp")
+    parser.add_argument("--nodes", type=int, default=1, metavar="N", help="machines, each started with this command")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished run in --out")
     parser.add_argument(
@@ -160,7 +165,14 @@ def train(options: argparse.Namespace) -> None:
     for name in ("data", "out"):
         if getattr(options, name) is None:
             raise ConfigError(f"--{name} is missing; see `recsys train --help`")
-    session = Session(resume=options.resume, progress=not options.quiet, accelerator=options.accelerator)
+    session = Session(
+        resume=options.resume,
+        progress=not options.quiet,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        strategy=options.strategy,
+        nodes=options.nodes,
+    )
     if PartitionedLog.is_at(options.data):
         metrics = _train_partitioned(options, experiment, session)
     elif options.engine != "local" or options.workers is not None:
@@ -178,8 +190,10 @@ def train(options: argparse.Namespace) -> None:
             session=session,
             overwrite=options.overwrite,
             former=options.former,
-            say=(lambda _: None) if options.quiet else say,
+            say=(lambda _: None) if options.quiet or not session.is_first else say,
         )
+    if not session.is_first:
+        return
     if options.json:
         print_json(metrics)
         return

@@ -98,6 +98,8 @@ def train_run(
 ) -> dict[str, Any]:
     """Train and evaluate one run; return the content of `DIR/metrics.json`.
 
+    Of several processes that train together the first evaluates and writes; the others return nothing in it.
+
     Args:
         experiment: model, filters, validation.
         data: log and split.
@@ -118,23 +120,28 @@ def train_run(
     if tracking.logger is not None:
         refuse_without_mlflow()
     data.check(experiment.filters)
+    session = replace(session or Session(), directory=out / "logs")
+    experiment.build(seed).check_session(session)  # before anything is read
     earlier = None if former is None else load_model(former)
     if earlier is not None:
         continuing(experiment.build(seed), earlier)  # refused before anything is read
-    prepare(out, overwrite=overwrite)
+    if session.is_first:
+        prepare(out, overwrite=overwrite)
     data = replace(data, source=pinned(data.source))
     say(f"reading {located(data.source)}")
     log = data.load()
     cut = data.cut(log, experiment.filters)
     say(f"{log}; split {cut.name}: {len(cut.train)} training events, {len(cut.valid)} and {len(cut.test)} questions")
-    session = replace(session or Session(), directory=out / "logs")
     experiment, choice = resolved(experiment, cut, seed=seed, session=session, say=say)
-    write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
+    if session.is_first:
+        write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     model = experiment.build(seed) if earlier is None else continuing(experiment.build(seed), earlier)
     if not experiment.readings and not isinstance(model, TimeSVD) and tells(cut.train):
         say(f"{type(model).__name__} counts all events alike: it ignores what ratings and kinds say of them")
     say(f"training {type(model).__name__}")
     model.fit(cut.train, validator_of(cut, experiment.validation), session)
+    if not session.is_first:
+        return {}
     say("evaluating")
     tastes = Tastes.of(cut.train)
     evaluations = {}

@@ -22,7 +22,7 @@ from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries, Ragged
 from recsys.data.translation import Translation
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
-from recsys.errors import CapabilityError, NotFittedError
+from recsys.errors import CapabilityError, ConfigError, NotFittedError
 from recsys.models.item_sample import ItemSample
 from recsys.models.parameters import to_call, to_plain
 from recsys.models.top_n import SparseScores, mask, sparse_top_n, top_n
@@ -241,13 +241,32 @@ class Recommender(ABC):
             train: the training log.
             validate: a validation metric, used by models trained by gradient for early stopping.
             session: where to log and checkpoint, whether to resume; by default nothing is written.
+
+        Raises:
+            ConfigError: several devices or nodes, and the model is trained by one process.
         """
         started = time.perf_counter()
+        session = session or Session()
+        self.check_session(session)
         self._fitted_on = FittedOn.of(train)
         events = train if self.reads_kinds else train.uses
-        epochs, examples = self._fit(events, validate, session or Session()) or (1, len(events))
+        epochs, examples = self._fit(events, validate, session) or (1, len(events))
         self._effort = Effort(epochs, examples, time.perf_counter() - started)
         return self
+
+    @property
+    def shares_batches(self) -> bool:
+        """Whether several processes can train the model together, each on a share of every batch."""
+        return False
+
+    @final
+    def check_session(self, session: Session) -> None:
+        """Raise a ConfigError when the model cannot be trained in this way."""
+        if session.is_parallel and not self.shares_batches:
+            raise ConfigError(
+                f"{type(self).__name__} is trained by one process, which several devices, nodes and the strategy "
+                "'ddp' do not help; leave them out, or train AMPCF, MF or SequentialAMPCF"
+            )
 
     @property
     @final

@@ -89,6 +89,7 @@ class RayEngine(Engine):
                 raise error.cause from None
             del reference
             yield result
+            del result  # before the next one is here
 
 
 def _call(function: Callable[[Any], Any], piece: Any) -> Any:  # noqa: ANN401 - of any type

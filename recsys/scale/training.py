@@ -81,6 +81,7 @@ def train_partitioned(
     """
     lengths = ascending_cutoffs([*cutoffs, 10])
     experiment, model = _checked(experiment, data, seed)
+    model.check_session(session or Session())
     if former is not None:
         continuing(model, load_model(former))
     log = PartitionedLog.open(data.source)

@@ -103,8 +103,9 @@ def summed(engine: Engine, statistic: Callable[[int], Sums], parts: int) -> Sums
     results = engine.map(statistic, range(parts), "part")
     total = {name: array if array.flags.writeable else array.copy() for name, array in next(results).items()}
     for result in results:
-        for name, array in result.items():
-            total[name] += array
+        for name in total:
+            total[name] += result[name]
+        del result  # before the next part is worked on
     return total
 
 

@@ -8,20 +8,26 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from recsys.errors import ConfigError
 from recsys.training.session import CHECKPOINT, Session
+from recsys.training.shares import Share
 from recsys.training.trainable import Optimization, Trainable
+
+_DISTRIBUTED: Final = "lightning_fabric.utilities.distributed"
+_LONGEST_VALIDATION: Final = timedelta(days=1)
 
 
 @final
@@ -46,6 +52,9 @@ class _Module(LightningModule):
         super().__init__()
         self.trainable = trainable
         self.optimization = optimization
+
+    def setup(self, stage: str) -> None:
+        self.trainable.share = Share(self.trainer.global_rank, self.trainer.world_size)
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         loss, parts = self.trainable.loss(self.current_epoch, int(batch))
@@ -99,7 +108,8 @@ class _BestEpoch(Callback):
         last = self.epochs_done >= self._optimization.epochs
         if self._validate is not None and (self.epochs_done % self._optimization.validate_every == 0 or last):
             pl_module.trainable.eval()
-            metric = self._validate()
+            # The first process validates for all, so that all stop together.
+            metric = trainer.strategy.broadcast(self._validate() if trainer.is_global_zero else 0.0)
             pl_module.trainable.train()
             pl_module.log("validation", metric, prog_bar=True)
             if metric > self.best:
@@ -124,10 +134,17 @@ class _BestEpoch(Callback):
 
 @final
 class _Identity(Callback):
-    """Stores settings and data of the run in the checkpoint, so that the checkpoint of another run is refused."""
+    """Refuses the checkpoint of another run, and processes that would train together on different logs."""
 
     def __init__(self, identity: str) -> None:
         self.identity = identity
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.strategy.broadcast(self.identity) != self.identity:
+            raise ConfigError(
+                f"process {trainer.global_rank} of {trainer.world_size} has another log or other settings than the "
+                "first; give all the same command, and a log that does not change meanwhile"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return {"identity": self.identity}
@@ -157,7 +174,8 @@ def train(
         health: further figures to log after each epoch.
 
     Raises:
-        ConfigError: the checkpoint to resume from belongs to another configuration or other data.
+        ConfigError: the checkpoint to resume from belongs to another configuration or other data, or one of several
+            processes does.
         KeyboardInterrupt: the user interrupted the training.
     """
     best = _BestEpoch(validate, health, optimization)
@@ -173,6 +191,9 @@ def train(
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
             warnings.filterwarnings("ignore", ".*IterableDataset.*has `__len__` defined.*")
             warnings.filterwarnings("ignore", ".*isinstance.*LeafSpec.*")
+            # Every process has the same losses, and the first alone logs.
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")
+            warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             loader = DataLoader(_Steps(trainable.steps_per_epoch), batch_size=None)
             try:
@@ -207,11 +228,18 @@ def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int,
         ]
     if session.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=20))
-    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", _DISTRIBUTED):
         logging.getLogger(name).setLevel(logging.WARNING)
+    strategy: str | DDPStrategy = "auto"
+    if session.is_parallel:
+        # Buffers hold the log, which is the same everywhere. Others wait while the first validates.
+        strategy = DDPStrategy(broadcast_buffers=False, timeout=_LONGEST_VALIDATION)
     return Trainer(
         accelerator=session.accelerator,
-        devices=1,
+        devices=session.devices,
+        num_nodes=session.nodes,
+        strategy=strategy,
+        use_distributed_sampler=False,
         max_epochs=optimization.epochs,
         gradient_clip_val=optimization.clip or None,
         logger=loggers or False,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recsys.checks import choice, positive, whole
 from recsys.training import sampling
+from recsys.training.shares import Share
 
 Schedule = Literal["constant", "linear"]
 LossAndParts = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]
@@ -27,10 +28,15 @@ class Trainable(nn.Module, ABC):
     Args:
         batch_size: rows of the data per step.
         seed: of the order of the rows.
+
+    Attributes:
+        share: the rows of each batch whose loss this process computes, where several train the model together
+            (`recsys.training.shares`, `Recommender.shares_batches`).
     """
 
     def __init__(self, batch_size: int, seed: int) -> None:
         super().__init__()
+        self.share = Share()
         self.batch_size = batch_size
         self.seed = seed
         self._order: tuple[int, Tensor] | None = None

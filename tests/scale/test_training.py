@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -221,3 +222,19 @@ def test_ratings_and_dislikes_change_nothing_of_that(log_file: Path, tmp_path: P
     lists = [model.recommend(model.fitted_on.queries(log), 10) for model in models]
     np.testing.assert_array_equal(lists[1].items, lists[0].items)
     np.testing.assert_array_equal(lists[1].owners, lists[0].owners)
+
+
+def test_no_more_than_a_part_and_the_sum_are_in_memory() -> None:
+    """The sums of 27,000 items are three gigabytes each."""
+    alive: list[weakref.ref[npt.NDArray[np.float32]]] = []
+    most = 0
+
+    def statistic(number: int) -> Sums:
+        nonlocal most
+        array = np.ones(4, np.float32)
+        alive.append(weakref.ref(array))
+        most = max(most, sum(each() is not None for each in alive))
+        return {"x": array}
+
+    assert summed(InProcess(), statistic, 5)["x"].tolist() == [5.0] * 4
+    assert most == 2

@@ -76,6 +76,10 @@ class MF(PersonaRecommender, FoldIn, Retrievable, ScoringNetwork):
         )
 
     @property
+    def shares_batches(self) -> bool:
+        return True
+
+    @property
     def folds_in(self) -> bool:
         return self._model.folds_in
 

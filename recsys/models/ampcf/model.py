@@ -115,6 +115,10 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable, ScoringNetwork
         self._reader: HistoryPersonas | EmbeddedPersonas
 
     @property
+    def shares_batches(self) -> bool:
+        return True
+
+    @property
     def folds_in(self) -> bool:
         return self.users == "history"
 

@@ -169,7 +169,8 @@ class HistoryPersonas(nn.Module):
         routing = self.routing(items)
         table = (routing[:, :, None] * vectors[:, None, :]).flatten(1)
         mass = bags.sum(routing)
-        personas = bags.sum(table).view(len(mass), self.personas, -1) / self.norm(mass)[:, :, None]
+        sums = bags.sum(table).view(len(mass), self.personas, vectors.shape[1])
+        personas = sums / self.norm(mass)[:, :, None]
         return personas, mass
 
     def norm(self, mass: Float[Tensor, "queries personas"]) -> Float[Tensor, "queries personas"]:

@@ -99,6 +99,16 @@ class PersonaTask(Trainable):
         return drawn, self.observed.among(users, drawn)
 
     @final
+    def own(
+        self,
+        negatives: Int[Tensor, "examples n"] | Int[Tensor, " n"],
+        false: Bool[Tensor, "examples n"] | None,
+        chosen: Tensor | slice,
+    ) -> tuple[Int[Tensor, "own n"] | Int[Tensor, " n"], Bool[Tensor, "own n"] | None]:
+        """Return the result of `negatives` for some of the examples."""
+        return negatives[chosen] if negatives.dim() == 2 else negatives, None if false is None else false[chosen]
+
+    @final
     def sampled_loss(
         self,
         positive: Scores,
@@ -112,13 +122,13 @@ class PersonaTask(Trainable):
         objective = self.objective
         if objective.loss == "bpr":
             score = negative.score if false is None else negative.score.masked_fill(false, -torch.inf)
-            main = losses.bpr(positive.score[:, 0], score, weights)
+            main = losses.bpr(positive.score[:, 0], score, weights, self.share.total)
         else:
             log_q = negative_log_q = None
             if objective.log_q:
                 log_q, negative_log_q = self.log_q[positives], self.log_q[negatives].view(-1, negatives.shape[-1])
             scores = positive.score[:, 0], negative.score
-            main = losses.sampled_softmax(*scores, log_q, negative_log_q, false, weights)
+            main = losses.sampled_softmax(*scores, log_q, negative_log_q, false, weights, self.share.total)
         return self._with_entropy(main, positive.attention[:, :, 0], negative.attention)
 
     @final
@@ -128,22 +138,23 @@ class PersonaTask(Trainable):
         positive: Float[Tensor, "examples personas"],
         negative: Float[Tensor, "queries personas n"],
     ) -> LossAndParts:
-        objective = self.objective
+        objective, add = self.objective, self.share.total
         parts = {"main_loss": main}
         total = main if objective.ce_weight == 1 else objective.ce_weight * main
         if positive.shape[1] == 1:
             return total, parts
-        scale = len(positive) if objective.entropy_reduction == "sum" else 1
+        count = positive.new_tensor(len(positive))
+        scale = 1 if objective.entropy_reduction == "mean" else count if add is None else add(count)
         if objective.entropy_positive:
-            entropy = losses.attention_entropy(positive[:, :, None]).mean()
+            entropy = losses.mean(losses.attention_entropy(positive[:, :, None]).flatten(), None, add)
             total = total + (1 - objective.ce_weight) * objective.entropy_positive * scale * entropy
             parts["entropy_positive"] = entropy
         if objective.entropy_negative:
-            entropy = losses.attention_entropy(negative).mean()
+            entropy = losses.mean(losses.attention_entropy(negative).flatten(), None, add)
             total = total - (1 - objective.ce_weight) * objective.entropy_negative * scale * entropy
             parts["entropy_negative"] = entropy
         if objective.balance:
-            imbalance = losses.persona_imbalance(positive)
+            imbalance = losses.persona_imbalance(positive, add)
             total = total + objective.balance * imbalance
             parts["imbalance"] = imbalance
         return total, parts
@@ -174,14 +185,17 @@ class EmbeddingTask(PersonaTask):
         source = sampling.generator(self.device, self.seed, epoch, step)
         users = self.log_users[rows]
         pairs = rows if self.objective.positives == "events" else self._drawn(users, source)
-        items, weights = self.log_items[pairs], _at(self.log_targets, pairs)
-        personas = self.users(users)
+        own = self.share.rows
+        items, weights = self.log_items[pairs], _at(self.log_targets, pairs[own])
+        personas = self.users(users[own])
         if self.objective.loss == "full_softmax":
-            scores = self.scorer(personas)
-            main = losses.mean(torch.nn.functional.cross_entropy(scores.score, items, reduction="none"), weights)
+            scores, items = self.scorer(personas), items[own]
+            entropy = torch.nn.functional.cross_entropy(scores.score, items, reduction="none")
+            main = losses.mean(entropy, weights, self.share.total)
             index = items[:, None, None].expand(-1, scores.attention.shape[1], 1)
             return self._with_entropy(main, scores.attention.gather(2, index)[:, :, 0], scores.attention)
-        negatives, false = self.negatives(users, items, source)
+        negatives, false = self.own(*self.negatives(users, items, source), own)
+        items = items[own]
         if negatives.dim() == 2:
             # One gather and one product for the positive and its negatives together.
             both = self.scorer(personas, torch.cat([items[:, None], negatives], 1))
@@ -228,20 +242,27 @@ class HistoryTask(PersonaTask):
         histories = Bags(torch.arange(len(self.log_items), device=self.device), self.log_indptr).take(users)
         pairs, owner = histories.items, histories.rows
         hidden = torch.rand(len(pairs), generator=source, device=self.device) < self.users.settings.dropout
-        personas, mass = self.users(self._bags(pairs[~hidden], owner[~hidden], len(users)))
+        share, own_users = self.share, len(users[self.share.rows])
+        seen = ~hidden & share.has(owner)
+        personas, mass = self.users(self._bags(pairs[seen], share.place(owner[seen]), own_users))
         log_prior = log_share(mass)
         if self.users.settings.target == "held_out":
             pairs, owner = pairs[hidden], owner[hidden]
-        items, weights = self.log_items[pairs], _at(self.log_targets, pairs)
         if self.objective.loss == "full_softmax":
-            targets = torch.zeros(len(users), self.n_items, device=self.device)
+            mine = share.has(owner)
+            pairs, owner = pairs[mine], share.place(owner[mine])
+            items, weights = self.log_items[pairs], _at(self.log_targets, pairs)
+            targets = torch.zeros(own_users, self.n_items, device=self.device)
             targets[owner, items] = 1.0 if weights is None else weights
             scores = self.scorer(personas, None, log_prior)
-            main = losses.full_softmax(scores.score, targets)
+            main = losses.full_softmax(scores.score, targets, share.total)
             return self._with_entropy(main, scores.attention[owner, :, items], scores.attention)
+        items, weights = self.log_items[pairs], _at(self.log_targets, pairs)
         positions, owner = self._positives(owner, len(users), source)
+        mine = share.has(owner)
+        negatives, false = self.own(*self.negatives(users[owner], items[positions], source), mine)
+        positions, owner = positions[mine], share.place(owner[mine])
         chosen = items[positions]
-        negatives, false = self.negatives(users[owner], chosen, source)
         positive = self.scorer(personas[owner], chosen[:, None], log_prior[owner])
         negative = self.scorer(personas[owner], negatives, log_prior[owner])
         return self.sampled_loss(positive, negative, chosen, negatives, false, _at(weights, positions))

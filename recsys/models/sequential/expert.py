@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
@@ -65,7 +65,7 @@ def reusing_experts() -> Iterator[ReusedExperts]:
 
 def fitted_expert(expert: LinearNextItem, train: Interactions, session: Session) -> LinearNextItem:
     """Return the expert fitted on a log; within `reusing_experts` the one that was fitted before."""
-    return (_REUSED.get() or ReusedExperts()).fit(expert, train, replace(session, directory=None))
+    return (_REUSED.get() or ReusedExperts()).fit(expert, train, session.alone)
 
 
 def cross_fitted(

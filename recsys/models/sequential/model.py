@@ -134,6 +134,10 @@ class SequentialAMPCF(PersonaRecommender, FoldIn, ScoringNetwork):
         self._parts: dict[bytes, tuple[Tensor, Tensor | None]] | None = None
 
     @property
+    def shares_batches(self) -> bool:
+        return True
+
+    @property
     def folds_in(self) -> bool:
         return True
 

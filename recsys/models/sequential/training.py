@@ -108,10 +108,11 @@ class SequenceTask(Trainable):
     def loss(self, epoch: int, step: int) -> LossAndParts:
         users = self.active.to(self.device)[self.batch(epoch, step, self.device)]
         source = sampling.generator(self.device, self.seed, epoch, step)
-        index, target = self._windows(users)
-        items = self.log_items[index]
+        batch, rows = len(users), self.share.rows
+        index, target = (each[rows] for each in self._windows(users))
+        users, items = users[rows], self.log_items[index]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            state = self._states(items[:, :-1], target, source)
+            state = self._states(items[:, :-1], target, batch, source)
             if self.objective.loss == "full_softmax":
                 main = self._full(users, items, target, state)
             else:
@@ -147,19 +148,27 @@ class SequenceTask(Trainable):
         return index, (position < lengths[:, None])[:, 1:]
 
     def _states(
-        self, items: Int[Tensor, "users length"], target: Bool[Tensor, "users length"], source: torch.Generator
+        self,
+        items: Int[Tensor, "users length"],
+        target: Bool[Tensor, "users length"],
+        batch: int,
+        source: torch.Generator,
     ) -> Float[Tensor, "examples dim"]:
         length = items.shape[1]
-        vectors = self._dropped(F.embedding(items, self.network.input), source)
+        vectors = self._dropped(F.embedding(items, self.network.input), batch, source)
         memories = self.decay[:, :length, :length].flatten(0, 1) @ vectors
         memories = memories.view(len(items), -1, length, memories.shape[2]).transpose(1, 2)[target]
         return self.network.state(memories).vector
 
-    def _dropped(self, values: Float[Tensor, "*shape"], source: torch.Generator) -> Float[Tensor, "*shape"]:
+    def _dropped(
+        self, values: Float[Tensor, "users *shape"], batch: int, source: torch.Generator
+    ) -> Float[Tensor, "users *shape"]:
+        """Drop some of the values of the own share of a batch of so many users."""
         rate = self.objective.dropout
         if rate == 0:
             return values
-        kept = torch.rand(values.shape, generator=source, device=values.device) >= rate
+        drawn = torch.rand(batch, *values.shape[1:], generator=source, device=values.device)
+        kept = drawn[self.share.rows] >= rate
         return values * kept / (1 - rate)
 
     def _sampled(
@@ -180,7 +189,8 @@ class SequenceTask(Trainable):
             negative = negative + weight * self.expert.of_candidates(fold, items[:, :-1], drawn)[target]
         own = self.observed.among(users, drawn)[target.nonzero()[:, 0]]
         log_q = torch.full((1, len(drawn)), math.log(len(drawn) / self.n_items), device=self.device)
-        return losses.sampled_softmax(positive.float(), negative.float(), None, log_q, own)
+        scores = positive.float(), negative.float()
+        return losses.sampled_softmax(*scores, None, log_q, own, total=self.share.total)
 
     def _full(
         self,
@@ -199,7 +209,7 @@ class SequenceTask(Trainable):
         wanted = items[:, 1:][target]
         positive = scores.gather(1, wanted[:, None])
         others = scores.masked_fill(own[target.nonzero()[:, 0]], -torch.inf).scatter(1, wanted[:, None], positive)
-        return F.cross_entropy(others.float(), wanted)
+        return losses.mean(F.cross_entropy(others.float(), wanted, reduction="none"), total=self.share.total)
 
 
 def _sequences(train: Interactions) -> tuple[Int[Tensor, " events"], Int[Tensor, " users_1"]]:
