@@ -136,14 +136,17 @@ class _BestEpoch(Callback):
 class _Identity(Callback):
     """Refuses the checkpoint of another run, and processes that would train together on different logs."""
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, *, resumed: bool) -> None:
         self.identity = identity
+        self._resumed = resumed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if trainer.strategy.broadcast(self.identity) != self.identity:
+        own = self.identity, self._resumed
+        if trainer.strategy.broadcast(own) != own:
             raise ConfigError(
-                f"process {trainer.global_rank} of {trainer.world_size} has another log or other settings than the "
-                "first; give all the same command, and a log that does not change meanwhile"
+                f"process {trainer.global_rank} of {trainer.world_size} has another log, other settings or another "
+                "checkpoint than the first; give all the same command, a log that does not change meanwhile, and, to "
+                "resume, an output directory that all can read"
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -184,8 +187,8 @@ def train(
     if resume_from is not None:
         best.load_state_dict(_read_checkpoint(resume_from, identity))
     if not best.finished:
-        module = _Module(trainable, optimization)
-        trainer = _trainer(optimization, session, trainable.steps_per_epoch, [best, _Identity(identity)])
+        module, own = _Module(trainable, optimization), _Identity(identity, resumed=resume_from is not None)
+        trainer = _trainer(optimization, session, trainable.steps_per_epoch, [best, own])
         with warnings.catch_warnings():
             # The loader only yields step numbers, so workers could only slow it down.
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -212,7 +215,8 @@ def train(
 def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int, callbacks: list[Callback]) -> Trainer:
     loggers: list[CSVLogger | TensorBoardLogger] = []
     if session.directory is not None:
-        session.directory.mkdir(parents=True, exist_ok=True)
+        if session.is_first:
+            session.directory.mkdir(parents=True, exist_ok=True)
         callbacks.append(
             ModelCheckpoint(
                 session.directory,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from recsys import load
 from recsys.cli.main import main
 from recsys.errors import ConfigError
 from recsys.experiments.runs import load_model
-from recsys.models import EASE, AMPCF
+from recsys.models import AMPCF, EASE
 from recsys.training.session import Session
 from recsys.training.shares import Share
 from recsys.worlds.simulation import simulated_log
@@ -31,7 +32,7 @@ def off(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     """How far losses and gradients of two processes are off those of one, by case."""
     folder = tmp_path_factory.mktemp("off")
     command = [sys.executable, two_processes.__file__]
-    started = [subprocess.Popen([*command, str(rank), str(folder)], env=ENVIRONMENT, cwd=ROOT) for rank in (0, 1)]  # noqa: S603
+    started = [subprocess.Popen([*command, str(rank), str(folder)], env=ENVIRONMENT, cwd=ROOT) for rank in (0, 1)]
     assert [process.wait(300) for process in started] == [0, 0]
     both = [json.loads((folder / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)]
     return {name: max(one[name] for one in both) for name in both[0]}
@@ -84,7 +85,7 @@ def trained(request: pytest.FixtureRequest, log_file: Path, tmp_path_factory: py
         "--strategy",
         "ddp",
     ]
-    done = subprocess.run(two, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
+    done = subprocess.run(two, env=ENVIRONMENT, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     (folder / "told").write_text(done.stdout, encoding="utf-8")
     return folder
@@ -111,6 +112,26 @@ def test_losses_in_the_logs_are_those_of_the_whole_batch(trained: Path) -> None:
     for first, second in zip(one[1:], two[1:], strict=True):
         for value, other in zip(first.split(","), second.split(","), strict=True):
             assert float(other or 0) == pytest.approx(float(value or 0), abs=2e-2)
+
+
+def test_two_machines_train_the_model_of_one(trained: Path, log_file: Path, tmp_path: Path) -> None:
+    """Two commands, told apart by the environment; the second machine has a disk of its own, and writes nothing."""
+    config = trained.name.rstrip("0123456789")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "recsys", "train", "--config", config, "--data", str(log_file), *SETTINGS[config]]
+    command += ["--accelerator", "cpu", "--nodes", "2", "--quiet"]
+    started = []
+    for node in ("0", "1"):
+        environment = ENVIRONMENT | {"NODE_RANK": node, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        out = ["--out", str(tmp_path / node)]
+        started.append(subprocess.Popen([*command, *out], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL))
+    assert [process.wait(300) for process in started] == [0, 0]
+    one, two = (load_model(run).arrays() for run in (trained / "one", tmp_path / "0"))
+    for name, array in one.items():
+        np.testing.assert_allclose(two[name], array, atol=1e-3)
+    assert not (tmp_path / "1").exists()
 
 
 def test_the_first_of_two_processes_alone_reports(trained: Path) -> None:
@@ -150,10 +171,8 @@ def test_a_fit_in_python_is_refused_too(log_file: Path) -> None:
 def test_the_first_process_is_known_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "NODE_RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    parallel = Session(devices=2)
-    assert parallel.is_first
+    first = [Session(devices=2).is_first]
     monkeypatch.setenv("NODE_RANK", "1")
-    assert not parallel.is_first
-    assert Session().is_first
+    first += [Session(devices=2).is_first, Session().is_first]
     monkeypatch.setenv("RANK", "0")
-    assert parallel.is_first
+    assert [*first, Session(devices=2).is_first] == [True, False, True, True]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,14 +31,15 @@ BATCH = 8
 USERS = 5 * BATCH + 1
 """So that the last batch of users has one row, and the second process none of it."""
 
-_ENTROPY = {"ce_weight": 0.5, "entropy_positive": 0.1, "entropy_negative": 0.2, "balance": 0.3}
+_ALL = Objective(ce_weight=0.5, entropy_positive=0.1, entropy_negative=0.2, balance=0.3)
+_SAMPLED = replace(_ALL, loss="sampled_softmax")
 OBJECTIVES = {
     "full softmax": Objective(balance=0.1, ce_weight=1.0),
-    "full softmax, entropy": Objective(**_ENTROPY),
-    "softmax, own negatives": Objective("sampled_softmax", sampler="popularity", log_q=True, **_ENTROPY),
-    "softmax, shared negatives": Objective("sampled_softmax", shared_negatives=True, **_ENTROPY),
-    "softmax, in batch": Objective("sampled_softmax", sampler="in_batch", exclude_observed=False, **_ENTROPY),
-    "bpr, summed entropy": Objective("bpr", entropy_reduction="sum", **_ENTROPY),
+    "full softmax, entropy": _ALL,
+    "softmax, own negatives": replace(_SAMPLED, sampler="popularity", log_q=True),
+    "softmax, shared negatives": replace(_SAMPLED, shared_negatives=True),
+    "softmax, in batch": replace(_SAMPLED, sampler="in_batch", exclude_observed=False),
+    "bpr, summed entropy": replace(_ALL, loss="bpr", entropy_reduction="sum"),
 }
 SEQUENCES = {
     "sequences, full softmax": SequenceObjective("full_softmax", dropout=0.3),
@@ -57,7 +60,7 @@ def _embedding(objective: Objective, train: Interactions) -> Trainable:
 def _personas(model: AMPCF, kind: type[HistoryTask] | type[EmbeddingTask], train: Interactions) -> Trainable:
     model._build(train.n_users, train.n_items)
     feedback = FeedbackReader.of("events", train, "AMPCF")
-    return kind(model._reader, model._scorer, model.objective, train, feedback, BATCH, 0)  # type: ignore[arg-type]
+    return kind(model._reader, model._scorer, model.objective, train, feedback, BATCH, 0)
 
 
 def _sequences(objective: SequenceObjective, train: Interactions) -> Trainable:
@@ -70,9 +73,9 @@ def _sequences(objective: SequenceObjective, train: Interactions) -> Trainable:
 
 
 CASES: dict[str, Callable[[Interactions], Trainable]] = {
-    **{f"history, {name}": lambda train, one=one: _history(one, train) for name, one in OBJECTIVES.items()},
-    **{f"embedding, {name}": lambda train, one=one: _embedding(one, train) for name, one in OBJECTIVES.items()},
-    **{name: lambda train, one=one: _sequences(one, train) for name, one in SEQUENCES.items()},
+    **{f"history, {name}": partial(_history, one) for name, one in OBJECTIVES.items()},
+    **{f"embedding, {name}": partial(_embedding, one) for name, one in OBJECTIVES.items()},
+    **{name: partial(_sequences, one) for name, one in SEQUENCES.items()},
 }
 
 

@@ -157,7 +157,7 @@ class SequenceTask(Trainable):
         length = items.shape[1]
         vectors = self._dropped(F.embedding(items, self.network.input), batch, source)
         memories = self.decay[:, :length, :length].flatten(0, 1) @ vectors
-        memories = memories.view(len(items), -1, length, memories.shape[2]).transpose(1, 2)[target]
+        memories = memories.view(len(items), len(self.decay), length, memories.shape[2]).transpose(1, 2)[target]
         return self.network.state(memories).vector
 
     def _dropped(
