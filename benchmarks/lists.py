@@ -4,6 +4,8 @@ Every user of the log gets a list of ten, in batches, on one core. Explained lis
 scores without its events. Beside them the batch call of `implicit`, and Cornac's `recommend`, which takes one user, of
 the same EASE. Repeats are interleaved; medians count. A rate is lists per second of processor time; wall-clock time is
 beside it. Fitting is not timed.
+
+`--slates USERS` measures instead what slates add to the ranking of so many users, those of the log over and over.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.experiments.lists.batch import RunLists
 from recsys.experiments.lists.everybody import ListSettings, ListWriter
-from recsys.models import EASE, WithPersonas
+from recsys.models import EASE, Slated, WithPersonas
 from recsys.models.base import Recommender
+from recsys.models.parameters import to_call
+from recsys.slates import Calibrated, Determinantal, Diverse, Seats, Slate
 
 LENGTH: Final = 10
 _PART: Final = 1024
@@ -37,6 +41,18 @@ _SLOW: Final = 512
 
 EXPLAINED, PLAIN = 3_000, 20_000
 """Lists a second of a core that are asked for."""
+
+SLATES: Final[tuple[Slate, ...]] = (
+    Calibrated(0.3),
+    Calibrated(0.3, 0.3),
+    Seats(0.2, 0.0, 100, "tastes"),
+    Seats(0.2, 0.08, 100, "tastes"),
+    Seats(0.2, 0.08, 100, "tastes", popularity=0.03),
+    Diverse(),
+    Determinantal(),
+)
+RATIO: Final = 2.0
+"""Time of slated lists over that of ranking alone, at most."""
 
 
 @final
@@ -59,7 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     command = parser("lists", __doc__, quick="the simulated log, 1 repeat")
     command.add_argument("--dataset", metavar="NAME", help="log (default ml-1m-ordered)")
     command.add_argument("--repeats", type=int, metavar="N", help="interleaved repeats (default 5)")
+    command.add_argument("--slates", type=int, metavar="USERS", help="measure slates on so many users, and no peers")
     options = command.parse_args(arguments)
+    if options.slates:
+        torch.set_num_threads(1)
+        log = datasets.load(options.dataset or ("simulated" if options.quick else "ml-1m-ordered"))
+        return run_slates(
+            log, options.slates, options.repeats or 1, report_folder("slates", options.out, options.quick)
+        )
     require("benchmarks", "cornac", "implicit")
     torch.set_num_threads(1)
     name = options.dataset or ("simulated" if options.quick else "ml-1m-ordered")
@@ -90,6 +113,34 @@ def run(log: Interactions, repeats: int, out: Path) -> Path:
         seconds = interleaved(cases, repeats)
     write_result(out, {name: {"users": cases[name].users, "seconds": times} for name, times in seconds.items()})
     return write_report(out, report(log, cases, seconds, repeats))
+
+
+def run_slates(log: Interactions, users: int, repeats: int, out: Path) -> Path:
+    """Measure slates beside ranking alone and write the report; return its path."""
+    model = EASE(500.0).fit(log)
+    numbers = np.arange(users, dtype=np.int32) % log.n_users
+
+    def make(slated: Recommender) -> None:
+        for start in range(0, users, _PART):
+            slated.recommend(model.fitted_on.queries(log, numbers[start : start + _PART]), LENGTH)
+
+    cases = {"ranking alone": Case(users, partial(make, model))}
+    cases |= {to_call(slate): Case(users, partial(make, Slated.around(model, slate, log))) for slate in SLATES}
+    seconds = interleaved(cases, repeats)
+    write_result(out, {name: {"users": users, "seconds": times} for name, times in seconds.items()})
+    made = environment() | {
+        "log": f"{log.name}, fingerprint {log.fingerprint[:12]}, {log.n_users} users, {log.n_items} items",
+        "lists": f"{users:,} of {LENGTH}, the users of the log over and over, in batches of {_PART:,}",
+        "repeats": f"{repeats}, interleaved, after one to warm up; medians of processor time",
+    }
+    spent = {name: statistics.median(taken for taken, _ in times) for name, times in seconds.items()}
+    plain = spent["ranking alone"]
+    rows = [[name, f"{1e6 * taken / users:,.0f}", f"{taken / plain:.2f}"] for name, taken in spent.items()]
+    worst = max(spent, key=lambda name: spent[name])
+    ratio = spent[worst] / plain
+    bars = [bar("slated lists, time over that of ranking alone", f"{RATIO:g}", f"{ratio:.2f}", ratio <= RATIO)]
+    header = ["", "microseconds a list", "over ranking alone"]
+    return write_report(out, ["# Slates of many users", facts(made), "## Bars", bars_table(bars), table(header, rows)])
 
 
 def batches(log: Interactions, users: int) -> list[np.ndarray]:

@@ -58,8 +58,25 @@ def with_floor(chosen: Ints, pool: Pool, least: float, kept: Mask | None = None)
         kept: "queries owners", who spares no seat; None: nobody.
     """
     chosen = chosen.copy()
-    queries, shares = np.arange(len(chosen)), pool.owned.shares
     owner, due = np.where(pool.allowed, pool.owned.owner, UNKNOWN), _due(pool, least)
+    # Nobody loses the only seat that it is due, so lists in which nobody lacks one, nearly all, stay as they are.
+    short = np.flatnonzero((due & ~_present(_holders(chosen, owner), due) & _present(owner, due)).any(1))
+    if len(short):
+        kept = None if kept is None else kept[short]
+        chosen[short] = _given(chosen[short], owner[short], due[short], pool.owned.shares[short], kept)
+    return chosen
+
+
+def _present(owner: Items, owners: Mask) -> Mask:
+    """Return which owners own some candidates, "queries owners"."""
+    present = np.zeros((len(owner), owners.shape[1] + 1), np.bool_)  # the last is nobody
+    np.put_along_axis(present, owner.astype(np.int64), True, axis=1)
+    return present[:, :-1]
+
+
+def _given(chosen: Ints, owner: Items, due: Mask, shares: Doubles, kept: Mask | None) -> Ints:
+    """Return lists with a seat for each owner that is due one, as `with_floor`."""
+    queries = np.arange(len(chosen))
     for k in np.argsort(-shares, axis=1, kind="stable").T:  # one owner of every query
         holder = _holders(chosen, owner)
         seats = (holder[:, :, None] == np.arange(shares.shape[1])).sum(1)

@@ -18,9 +18,9 @@ class Calibration:
     """What candidates are about, and how much it counts that the list is about the same as the history.
 
     Attributes:
-        parts: "queries pool labels".
+        parts: "queries pool labels"; of one query where all have the same candidates.
         shares: "queries labels".
-        squares: "queries pool": |a_i|^2.
+        squares: "queries pool", or of one query: |a_i|^2.
         pull: "queries 1".
     """
 
@@ -40,7 +40,8 @@ class Calibration:
         if len(mixtures) == 1:
             content, weight = mixtures[0]
             pull = trust * weight * content.shares.any(1, keepdims=True)
-            return cls(content.parts, content.shares, (content.parts**2).sum(2), pull)
+            own = content.parts[:1] if _are_shared(content.parts) else content.parts
+            return cls(own, content.shares, (own**2).sum(2), pull)
         known = [np.sqrt(weight) * content.shares.any(1, keepdims=True) for content, weight in mixtures]
         parts = [content.parts * root[:, :, None] for (content, _), root in zip(mixtures, known, strict=True)]
         shares = [content.shares * root for (content, _), root in zip(mixtures, known, strict=True)]
@@ -55,8 +56,17 @@ class Calibration:
             rank: "queries lists" or broadcastable to it, r: the candidate's.
         """
         lacking = self.shares[:, None] * rank[:, :, None] - held
-        nearer = 2 * lacking @ self.parts.transpose(0, 2, 1) - self.squares[:, None]
+        if len(self.parts) == 1:
+            towards = (lacking.reshape(-1, lacking.shape[2]) @ self.parts[0].T).reshape(*lacking.shape[:2], -1)
+        else:
+            towards = lacking @ self.parts.transpose(0, 2, 1)
+        nearer = 2 * towards - self.squares[:, None]
         return np.asarray(self.pull[:, :, None] * nearer)
+
+
+def _are_shared(parts: Doubles) -> bool:
+    """Return whether all queries have the same candidates, as one array that is repeated: of one list made again."""
+    return len(parts) > 1 and parts.strides[0] == 0
 
 
 @final

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -234,18 +233,16 @@ class ContributedList:
         every, target = np.arange(len(missing)), self._near[columns]
         slack = _ROUNDING * np.abs(self._wide_scores).max(initial=0.0)
         scores[every, target] += slack
-        ascending, count, size = np.sort(scores, axis=1), scores.shape[1], min(self._pool_size, scores.shape[1])
-        low = ascending[:, [count - size]]
+        count, size = scores.shape[1], min(self._pool_size, scores.shape[1])
+        low = np.partition(scores, count - size, axis=1)[:, [count - size]]
         near = scores[:, self._near]
         # The last of the pool stands for those that are not looked at: it gives the scores their range.
         shown = np.hstack([near >= low, np.ones((len(scores), 1), np.bool_)])
         items = np.where(shown, np.append(self.items, self.items[-1]), UNKNOWN).astype(np.int32)
         values = np.where(shown, np.hstack([near, low]), -np.inf).astype(np.float32)
-        seating = self._seating(missing, events)
+        seating = self._seating(missing, events, with_nobody=len(self._near) < count)
         if len(self._near) == count:
             items, values = items[:, :-1], values[:, :-1]
-        else:
-            seating = _with_nobody(seating)
         chosen = (self._list.slate or Greedy()).choose(Pool(items, values, seating), self._n)
         return np.asarray((chosen != columns[:, None]).all(1))
 
@@ -265,8 +262,11 @@ class ContributedList:
         """Return which candidate an item is."""
         return int(np.flatnonzero(self.items == item)[0])
 
-    def _seating(self, missing: Doubles, events: Ints) -> Seating:
-        """Return who owns the candidates without some events, as `PersonaOwners` does."""
+    def _seating(self, missing: Doubles, events: Ints, *, with_nobody: bool = False) -> Seating:
+        """Return who owns the candidates without some events, as `PersonaOwners` does.
+
+        One more candidate may follow, of nobody and about nothing.
+        """
         owned = self._owned[events].astype(np.float64)  # "distinct K"
         alone = self._alone - (missing[:, None] * owned.T) @ self._proof[events]  # "sets K candidates"
         mass = self._weights @ self._owned - (missing * self._weights[events]) @ owned  # "sets K"
@@ -278,7 +278,10 @@ class ContributedList:
         owner = np.where(voice.max(1) > 0, voice.argmax(1), UNKNOWN).astype(np.int32)
         history = self._content.sum(0) - missing @ self._content[events]
         parts = self._parts[self.items]
-        repeated = np.broadcast_to(parts, (len(missing), *parts.shape))
+        if with_nobody:
+            owner = np.pad(owner, ((0, 0), (0, 1)), constant_values=UNKNOWN)
+            parts = np.pad(parts, ((0, 1), (0, 0)))
+        repeated = np.broadcast_to(parts, (len(missing), *parts.shape))  # not copied: slates see that it is one
         content, popularity = (
             _content(repeated[:, :, some], history[:, some])
             for some in (slice(self._labels), slice(self._labels, None))
@@ -288,16 +291,6 @@ class ContributedList:
             for control in (self._list.boosted, self._list.muted)
         )
         return Seating(owner, shares, boosted, muted, content, np.full(len(missing), self._trust), popularity)
-
-
-def _with_nobody(seating: Seating) -> Seating:
-    """Return the seating with one more candidate, of nobody and about nothing."""
-    owner = np.hstack([seating.owner, np.full((len(seating.owner), 1), UNKNOWN, np.int32)])
-    content, popularity = (
-        None if part is None else Content(np.pad(part.parts, [(0, 0), (0, 1), (0, 0)]), part.shares)
-        for part in (seating.content, seating.popularity)
-    )
-    return replace(seating, owner=owner, content=content, popularity=popularity)
 
 
 def _content(parts: Doubles, history: Doubles) -> Content:

@@ -341,7 +341,7 @@ def _narrowest(labels: Labels, columns: tuple[int, ...], parts: Sequence[Uses]) 
     upto = labels.by_year(columns)
     base = upto[end - first + 2][None, :] - upto[begin - first + 1][:, None]  # "from to"
     held = np.full(base.shape, np.inf)
-    for uses in parts:
+    for uses in dict.fromkeys(parts):  # the same events may stand for both
         of = uses.matching(columns) & (uses.years > 0)
         within = np.bincount(np.searchsorted(end, uses.years[of]), uses.counts[of], len(end))
         mass = np.append(0.0, np.cumsum(within.astype(np.float64)))
