@@ -13,36 +13,10 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 
-COMMANDS = (
-    *(
-        "accuracy",
-        "cold_items",
-        "drift",
-        "decay_cost",
-        "disagreement",
-        "fidelity",
-        "large_catalogue",
-        "lists",
-        "paper",
-        "personas",
-        "policy",
-        "placebo",
-        "ratings",
-        "readme",
-        "retrieval",
-    ),
-    *(
-        "scale",
-        "screenshots",
-        "sequential",
-        "serving",
-        "serving_against",
-        "serving_fuzz",
-        "serving_kill",
-        "serving_load",
-        "serving_size",
-        "speed",
-    ),
+_BENCHMARKS = _ROOT / "benchmarks"
+COMMANDS = sorted(
+    [path.parent.name for path in _BENCHMARKS.glob("*/__main__.py")]
+    + [path.stem for path in _BENCHMARKS.glob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")]
 )
 
 
