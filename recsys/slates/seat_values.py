@@ -48,6 +48,12 @@ class Calibration:
         joined = np.concatenate(parts, axis=2)
         return cls(joined, np.concatenate(shares, axis=1), (joined**2).sum(2), trust)
 
+    def listed(self, place: Ints) -> Doubles:
+        """Return what candidates are about, given their places in the pool, "queries" or "queries n"."""
+        if len(self.parts) == 1:
+            return np.asarray(self.parts[0, place])
+        return np.asarray(self.parts[np.arange(len(place)).reshape(-1, *[1] * (place.ndim - 1)), place])
+
     def brought(self, held: Doubles, rank: Ints) -> Doubles:
         """Return how much nearer each candidate brings lists, "queries lists pool".
 
@@ -57,7 +63,8 @@ class Calibration:
         """
         lacking = self.shares[:, None] * rank[:, :, None] - held
         if len(self.parts) == 1:
-            towards = (lacking.reshape(-1, lacking.shape[2]) @ self.parts[0].T).reshape(*lacking.shape[:2], -1)
+            queries, lists, labels = lacking.shape
+            towards = (lacking.reshape(queries * lists, labels) @ self.parts[0].T).reshape(queries, lists, -1)
         else:
             towards = lacking @ self.parts.transpose(0, 2, 1)
         nearer = 2 * towards - self.squares[:, None]

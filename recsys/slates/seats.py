@@ -107,7 +107,7 @@ class Seats(SizedSlate):
             parts = values.tastes.parts[queries, place] * listed[:, :, None]
             value += values.tastes.claims(parts.sum(1)[:, None] - parts)
         if values.content is not None:
-            parts = values.content.parts[queries if len(values.content.parts) > 1 else 0, place] * listed[:, :, None]
+            parts = values.content.listed(place) * listed[:, :, None]
             value += values.content.brought(parts.sum(1)[:, None] - parts, listed.sum(1)[:, None])
         trust = np.ones((len(worth), 1)) if seating.trust is None else seating.trust[:, None]
         one = unit(pool) / np.maximum(1.0 - trust * self.weight, 1e-9)
@@ -176,7 +176,7 @@ class Seats(SizedSlate):
             if tastes is not None and seated is not None:
                 seated[:] += tastes.parts[queries, best]
             if content is not None and held is not None:
-                held[:] += content.parts[queries if len(content.parts) > 1 else 0, best]
+                held[:] += content.listed(best)
             quotient[queries, taken] = first_seat[queries, taken] / (self.divisor * seats[queries, taken] + 1)
 
         return one_by_one(free, n, value, seat)

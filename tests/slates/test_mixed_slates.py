@@ -14,7 +14,7 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import ConfigError
 from recsys.evaluation.calibration import miscalibration
 from recsys.slates import Calibrated, Content, Determinantal, Diverse, Exact, Floor, Greedy, Pool, Seating, Seats, Slate
-from recsys.types import Ints
+from recsys.types import Doubles, Ints
 
 SLATES: tuple[Slate, ...] = (
     Calibrated(0.5, 0.3, 20),
@@ -358,3 +358,22 @@ def test_order_of_the_pool_is_that_of_scores_in_exact_lists() -> None:
     for row in chosen:
         listed = row[row != UNKNOWN]
         assert (np.diff(listed) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "slate", [Seats(0.2, 0.1, 20), Seats(0.3, 0.1, 20, "tastes"), Seats(0.2, 0.1, 20, floor=0.2)], ids=str
+)
+def test_candidates_that_all_queries_share_give_the_lists_of_their_copies(slate: Slate) -> None:
+    pool, rng = _pool(9, queries=1), np.random.default_rng(9)
+    seating, scores = pool.owned, np.repeat(pool.scores, 30, axis=0)
+    scores += np.float32(0.5) * rng.random(scores.shape).astype(np.float32)
+    assert seating.content is not None
+
+    def chosen(parts: Doubles) -> Ints:
+        content = Content(parts, histories)
+        many = Seating(np.repeat(seating.owner, 30, axis=0), shares, content=content)
+        return slate.choose(Pool(np.repeat(pool.items, 30, axis=0), scores, many), 6)
+
+    histories, shares = rng.dirichlet(np.ones(5), 30), rng.dirichlet(np.ones(3), 30)
+    shared = np.broadcast_to(seating.content.parts, (30, *seating.content.parts.shape[1:]))
+    np.testing.assert_array_equal(chosen(shared), chosen(shared.copy()))
