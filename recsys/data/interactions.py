@@ -276,12 +276,15 @@ class Interactions:
         pairs = self.user_num.astype(np.int64) * self.n_items + self.item_num
         return pairs if self.kinds is None else pairs * len(KINDS) + self.kinds
 
-    @cached_property
+    @property
     def every(self) -> Interactions:
         """The log with the superseded events in their places; itself where it has none."""
+        return self if self.superseded is None else self._every  # one that cached itself would outlive its last use
+
+    @cached_property
+    def _every(self) -> Interactions:
         earlier = self.superseded
-        if earlier is None:
-            return self
+        assert earlier is not None
         kinds, conditions = (
             None if later is None or former is None else np.concatenate([former, later])
             for former, later in ((earlier.kinds, self.kinds), (earlier.conditions, self.conditions))
@@ -302,13 +305,17 @@ class Interactions:
             return self
         return replace(self.select(~replaced), superseded=self.select(replaced))
 
-    @cached_property
+    @property
     def uses(self) -> Interactions:
         """The log without what is no interaction, see `recsys.data.feedback.interactions`; itself where it has none."""
+        return self if self._uses is None else self._uses
+
+    @cached_property
+    def _uses(self) -> Interactions | None:
         if self.kinds is None:
-            return self
+            return None
         used = interactions(self.kinds, self.user_num.astype(np.int64) * self.n_items + self.item_num)
-        return self if used.all() else self.select(used)
+        return None if used.all() else self.select(used)
 
     def compact(self, items: Ints | None = None) -> Interactions:
         """Return the same events with vocabularies of only the users and items that occur.

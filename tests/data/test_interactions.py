@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -114,3 +117,18 @@ def test_metadata_follows_its_items() -> None:
         metadata.take([-1])
     with pytest.raises(ValueError, match="one entry per item"):
         ItemMetadata(("A",), ())
+
+
+@pytest.mark.parametrize("kinds", [None, ["use", "use"]])
+def test_a_log_is_gone_with_its_last_use(kinds: list[str] | None) -> None:
+    """Work on one part of a log after the other would hold many, until Python looks for cycles."""
+    log = Interactions.from_columns([1, 2], [3, 4], times=[5, 6], kinds=kinds)
+    assert log.uses is log
+    assert log.every is log
+    gone = weakref.ref(log.metadata)
+    gc.disable()
+    try:
+        del log
+        assert gone() is None
+    finally:
+        gc.enable()
