@@ -19,10 +19,13 @@ def test_tables_are_made_of_the_result_alone(tmp_path: Path) -> None:
     assert Audit(command.cells_of(kept)).markdown() == Audit(cells).markdown()
 
 
-def test_the_committed_result_gives_the_committed_report() -> None:
+def test_the_committed_result_gives_the_tables_of_the_committed_report() -> None:
     folders = list((Path(command.__file__).parents[1] / "reports").glob("*-audit"))
     assert folders
     for folder in folders:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        text = (folder / REPORT_NAME).read_text(encoding="utf-8")
         made = command.report(Audit(command.cells_of(result)), result["chaney"])
-        assert "\n\n".join(made) + "\n" == (folder / REPORT_NAME).read_text(encoding="utf-8")
+        tables = [part for part in made if part.startswith(("|", "**"))]
+        assert len(tables) > 3
+        assert [part for part in tables if part not in text] == []
