@@ -36,7 +36,7 @@ _POPULAR = 0.01
 _POPULAR_ITEMS = 50
 
 _TOLD = 2
-"""Titles that a sentence on a taste as a whole names."""
+"""Titles that a sentence on a taste as a whole names, of more than three."""
 
 _AGAIN = 0.5
 """Part of its worth that a title keeps each time that a sentence further up has named it."""
@@ -256,7 +256,8 @@ class ExplainedLists:
     def _told(self) -> Ints:
         """Return the events that the sentence of each item names, "places MOST".
 
-        They are those of the set without which it would leave. Where there is none, they are two of the strongest, by
+        They are those of the set without which it would leave. Where there is none, they are all of two or three, or two
+        of the strongest, by
 
             contribution . exp(2 cos)           cos: of the event's item with this one, 0 without vectors of items
 
@@ -278,9 +279,10 @@ class ExplainedLists:
             places = np.flatnonzero(self._rank == rank)
             free = places[told[places, 0] == UNKNOWN]
             again = worth[free] * _AGAIN ** before[self._strongest[free]]
-            best = np.argsort(-again, axis=1, kind="stable")[:, :_TOLD]
-            chosen = np.take_along_axis(self._strongest[free], best, 1)
-            told[free, :_TOLD] = np.where(np.take_along_axis(there[free], best, 1), chosen, UNKNOWN)
+            best = np.argsort(-again, axis=1, kind="stable")[:, : _TOLD + 1]
+            named = np.take_along_axis(there[free], best, 1)
+            named[:, _TOLD:] &= there[free].sum(1, keepdims=True) == _TOLD + 1  # nobody says "and 1 more"
+            told[free, : _TOLD + 1] = np.where(named, np.take_along_axis(self._strongest[free], best, 1), UNKNOWN)
             np.add.at(before, told[places][told[places] != UNKNOWN], 1.0)
         return told
 

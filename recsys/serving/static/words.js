@@ -104,7 +104,8 @@ export function halfLifeInWords(found) {
   const uncertain = found.learned_from !== null;
   const told = [clockInWords(first, uncertain)];
   for (const other of others) {
-    if (other.probability >= UNLIKELY) told.push(`Or, ${percent(other.probability)} likely: ${lower(clockInWords(other, true))}`);
+    const words = clockInWords(other, true);
+    if (other.probability >= UNLIKELY && words !== told[0]) told.push(`Or, ${percent(other.probability)} likely: ${lower(words)}`);
   }
   if (!uncertain) {
     if (found.kind === "shared") told.push("This is one memory for everybody.");

@@ -114,6 +114,20 @@ def test_names_are_joined_as_in_a_sentence(page: Any) -> None:
     assert _call(page, "words", "joined", ["A", "B", "C", "D"], 2) == "A, B and 2 more"
 
 
+def test_what_two_clocks_say_alike_is_said_once(page: Any) -> None:
+    def clock(unit: str, probability: float, median: float | None) -> dict[str, object]:
+        return {"unit": unit, "median": median, "low": 2, "high": None, "probability": probability}
+
+    found = {"kind": "own", "never": 0.4, "learned_from": 3, "lasted": None}
+    never = {**found, "clocks": [clock("events", 0.8, None), clock("days", 0.2, None)]}
+    assert _call(page, "words", "halfLifeInWords", never) == [
+        "What you did long ago counts as much as what you did just now.",
+        "Learned from 3 events of yours.",
+    ]
+    several = {**found, "clocks": [clock("events", 0.8, 9), clock("days", 0.2, 30)]}
+    assert sum("20% likely" in one for one in _call(page, "words", "halfLifeInWords", several)) == 1
+
+
 @pytest.mark.parametrize(
     ("certainty", "needed", "words"),
     [
