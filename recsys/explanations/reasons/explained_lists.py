@@ -256,8 +256,8 @@ class ExplainedLists:
     def _told(self) -> Ints:
         """Return the events that the sentence of each item names, "places MOST".
 
-        They are those of the set without which it would leave. Where there is none, they are all of two or three, or two
-        of the strongest, by
+        They are those of the set without which it would leave. Where there is none, they are two of the strongest, and
+        of three all, by
 
             contribution . exp(2 cos)           cos: of the event's item with this one, 0 without vectors of items
 
