@@ -288,12 +288,15 @@ def write(rows: Sequence[dict[str, Any]], items: int, out: Path) -> Path:
         some = "" if share == 1 else f" (the first {row['summed_parts']} parts)"
         claim = f"cost of the sums of {size / 1e6:g} million events{some} against {first / 1e6:g} million, over linear"
         bars.append(bar(claim, f"within {BAR_LINEAR:.0%}", f"{ratio:.3f}", abs(ratio - 1) <= BAR_LINEAR))
-    on_workers = [row for row in rows if "workers" in row]
-    for row in on_workers[1:]:
-        one = on_workers[0]
+    fewest: dict[int, dict[str, Any]] = {}  # of each size
+    for row in (row for row in rows if "workers" in row):
+        one = fewest.setdefault(row["events"], row)
+        if one is row:
+            continue
         for name, what in (("clock", f"by the clock, load {row['load']:g}"), ("longest_cpu", "by processor seconds")):
             times = one[name] / row[name]
-            claim = f"speed of {row['workers']} workers over {one['workers']}, {what}"
+            size = f"{row['events'] / 1e6:g} million events"
+            claim = f"{size}: speed of {row['workers']} workers over {one['workers']}, {what}"
             bars.append(bar(claim, f"at least {BAR_WORKERS:g}", f"{times:.2f}", times >= BAR_WORKERS))
     made = environment() | {
         "log": f"simulated, {items} items, {_USERS_PER_MILLION} users per million events",
