@@ -160,8 +160,10 @@ def two_tastes(owner: str, count: int, titles: Sequence[str], other: str) -> str
 
     >>> two_tastes("crime", 4, ["Heat", "Ran"], "comedy")
     'Heat, Ran and 2 more of your taste for crime speak for it, and so does your taste for comedy.'
+    >>> two_tastes("crime", 1, ["Heat"], "titles like Shrek and Monsters, Inc.")
+    'Heat, of your taste for crime, speaks for it, and so does your taste for titles like Shrek and Monsters, Inc.'
     """
-    return f"{_of_taste(owner, count, titles)} for it, and so does your taste for {other}."
+    return f"{_of_taste(owner, count, titles)} for it, and so does your taste for {other.removesuffix('.')}."
 
 
 def popular_too(owner: str, count: int, titles: Sequence[str]) -> str:

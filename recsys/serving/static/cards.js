@@ -86,7 +86,11 @@ function why(item, how) {
  * @param {Recommended} item
  */
 function inALine(item) {
-  if (item.reason_kind === "taste" || item.reason_kind === "popular") return item.reason.replace(/of your taste for .+(,? speaks? for it)/, "of this persona$1"); // whose name stands above
+  if (item.reason_kind === "taste" || item.reason_kind === "popular") {
+    return item.reason
+      .replace(/^Popular with nearly everybody; (?!little)/, "Popular; ")
+      .replace(/of your (taste for .+?|history),? speaks? for it.*$/, (_, whole) => (whole === "history" ? "of your history" : "of this persona")); // whose name stands above
+  }
   if (item.reason_kind !== "because" || !item.without.length) return item.reason;
   const titles = new Map(item.evidence.map((reason) => [reason.item_id, spokenTitle(reason.title)]));
   return `Because of ${joined(item.without.map((id) => titles.get(id) ?? id), item.without.length > 4 ? 3 : 4)}`;
