@@ -11,6 +11,7 @@ from benchmarks.drift.world_scores import EVERYBODY, OURS, ArmScores, Pool, diff
 from benchmarks.tools.differences import Difference, corrected
 from benchmarks.tools.report import Placebo, bar, interval, number, percent, signed, verdict
 from recsys.evaluation.resampling import Score
+from recsys.experiments.drift.names import HINDSIGHT
 from recsys.worlds.drift import Kind
 
 _STABLE_COST, _BURST_COST, _SPEARMAN, _WORSE = 0.005, 0.02, 0.7, 0.01
@@ -145,9 +146,10 @@ def _next_visit(results: Sequence[StreamResult]) -> list[list[str]]:
     rows = []
     for result in results:
         if result.name in _NEXT_VISIT:
-            gain = {arm: result.mean(arm) / result.mean("none") - 1 for arm in (OURS, "global", EVERYBODY)}
+            arms = [arm for arm in ("global", EVERYBODY, HINDSIGHT) if arm in result.arms]
+            gain = {arm: result.mean(arm) / result.mean("none") - 1 for arm in (OURS, *arms)}
             least = _NEXT_VISIT[result.name]
-            text = f"{percent(gain[OURS])} (global {percent(gain['global'])}, {EVERYBODY} {percent(gain[EVERYBODY])})"
+            text = f"{percent(gain[OURS])} ({', '.join(f'{arm} {percent(gain[arm])}' for arm in arms)})"
             threshold = f"at least {100 * least:.0f}% above no decay"
             # No decay is 0% above itself: the placebo misses by definition.
             rows.append(bar(f"next visit, {OURS}, {result.name}", threshold, text, gain[OURS] >= least))

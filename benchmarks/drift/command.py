@@ -43,6 +43,7 @@ from recsys.evaluation.prequential.result import Replay
 from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import read_bases
 from recsys.experiments.drift.benchmark import run_drift
+from recsys.experiments.drift.names import HINDSIGHT
 from recsys.experiments.drift.summary import correct
 from recsys.models.decayed.cached_weights import CachedWeights
 from recsys.models.rank_utility import rank_utilities
@@ -94,7 +95,7 @@ _TOGETHER = ("none", EVERYBODY, OURS)
 _UNDECAYED = f"{PERSONAS}, none"
 _FEWER = 1
 """Candidates of an arm around a base with personas, which are found anew for every question."""
-_STREAM_ARMS = ("none", "global", EVERYBODY, OURS)
+_STREAM_ARMS = ("none", "global", EVERYBODY, OURS, HINDSIGHT)
 """What a replay answers in large batches. Windows, detectors, learning by gradient and refitting are in the report of
 2026-11-28, and `recsys benchmark drift --arms` has them."""
 _QUICK_ARMS = ("none", "global", "user_adwin", EVERYBODY, OURS)
@@ -106,10 +107,10 @@ WORLDS = (
 STREAMS = (
     StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=32),
     StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=32),
-    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, 600, None, together=(PERSONAS,), seed=1),
+    StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,)),
     StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,), came_back=True),
-    StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, 500, None),
-    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, 800, None),
+    StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, None, None),
+    StreamPlan("amazon-beauty", ("ease",), _STREAM_ARMS, None, None),
 )
 QUICK_WORLDS = (
     WorldPlan(MIXED, ("ease",), (*_QUICK_ARMS, ORACLE), (0,), 60, 60),

@@ -27,8 +27,9 @@ from benchmarks.drift.worlds import DETECTOR_CANDIDATES
 from benchmarks.tools.differences import COLUMNS, Difference
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import bars_table, facts, interval, number, p_value, signed, slug, table, write_report
+from recsys.experiments.drift.names import HINDSIGHT
 from recsys.experiments.drift.pictures import draw_days, draw_half_lives
-from recsys.experiments.drift.report import WEIGHED, constants_table, questions_text, visits_text
+from recsys.experiments.drift.report import WEIGHED, constants_table, histories_text, questions_text, visits_text
 from recsys.pictures import draw_bars
 from recsys.worlds.drift import Kind
 
@@ -71,7 +72,8 @@ def _method(candidates: int) -> str:
         f"`{OURS}`, ours and that of the shipped configurations: a mixture of such rules with what is a user's own, "
         "how far their visits go beyond everybody's, and their changes of taste; "
         f"`{EVERYBODY}`, the same mixture for everybody, learned from the log without anything of a user's own and "
-        "without caution; `oracle`, which knows who changed when. "
+        f"without caution; `oracle`, which knows who changed when; `{HINDSIGHT}`, the rule of the family of `global` "
+        "that is best on the reported questions themselves: what a single rule could reach, and no rival. "
         f"Every arm may try up to {candidates} candidates (fewer where it has fewer; in worlds a detector up to "
         f"{DETECTOR_CANDIDATES}) and takes the one with the best prequential NDCG@10 on validation, a mean over "
         "users.\n\n"
@@ -212,7 +214,10 @@ def _stream(out: Path, result: StreamResult) -> list[str]:
     parts = [f"### {result.name}", facts(made), "\n".join(questions_text(content["questions"])).strip()]
     parts += [f"Refused by {base}: {reason}" for base, reason in content["refused"].items()]
     for base, entry in content["bases"].items():
-        parts += [_arms(base, entry), _strata(entry["strata"]), "\n".join(visits_text(entry["arms"])).strip()]
+        parts += [_arms(base, entry), _strata(entry["strata"])]
+        parts += [
+            "\n".join(lines).strip() for lines in (histories_text(entry["histories"]), visits_text(entry["arms"]))
+        ]
     days = {arm: entry["by_days"] for arm, entry in result.arms.items() if entry["by_days"]}
     if days:
         name = f"days_{slug(result.name)}.png"

@@ -28,7 +28,8 @@ from recsys.evaluation.ranking import Progress
 from recsys.experiments.drift.arms import Stage, TunedRule, choose
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.beliefs import describe_beliefs
-from recsys.experiments.drift.names import RETRAINED
+from recsys.experiments.drift.candidates import ALL_GLOBAL
+from recsys.experiments.drift.names import HINDSIGHT, RETRAINED
 from recsys.experiments.drift.visits import measure_visits
 from recsys.files import write_json
 from recsys.models.base import Recommender
@@ -172,9 +173,12 @@ class Bench:
             name = f"{self.base.name}, {arm}"
             if arm != "none":
                 self.say(f"{name}: tuning")
-            stage = self.stage(self.validation_start)
             report = heartbeat(self.say, f"{name}, candidates")
-            self._tuned[arm] = choose(arm, stage, candidates=self.settings.candidates, progress=report)
+            if arm == HINDSIGHT:
+                stage, family, most = self.stage(self.test_start), "global", ALL_GLOBAL
+            else:
+                stage, family, most = self.stage(self.validation_start), arm, self.settings.candidates
+            self._tuned[arm] = choose(family, stage, candidates=most, progress=report)
         return self._tuned[arm]
 
     def _model(self, start: int) -> Recommender:

@@ -146,6 +146,7 @@ def _content(
             "arms": {arm: summary.arm_entry(result, log.clock) for arm, result in results.items()},
             "paired": summary.paired_over_users(results, settings.seed),
             "strata": summary.by_stratum(results, terciles, settings.seed),
+            "histories": summary.by_history(results),
         }
         if summary.OURS in results:
             entries[name]["half_lives"] = results[summary.OURS].facts["half_lives"]

@@ -38,6 +38,7 @@ def write_report(content: Mapping[str, Any], out: Path) -> Path:
         lines += ["![per_user against each rival](paired.png)", ""]
     for base, entry in bases.items():
         lines += [f"## {base}", "", *_arms(entry["arms"]), *_pairs(entry["paired"]), *_strata(entry["strata"])]
+        lines += histories_text(entry["histories"])
         lines += visits_text(entry["arms"])
         days = {arm: values["by_days"] for arm, values in entry["arms"].items() if values["by_days"]}
         if days:
@@ -166,6 +167,22 @@ def _strata(strata: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [[row["measured_drift"], row["users"], *(number(row["arms"][arm]) for arm in arms)] for row in strata]
     note = "NDCG@10, mean over users, by terciles of measured drift; undefined: too few items to measure it."
     return [*table(["measured drift", "users", *arms], rows), note, ""]
+
+
+def histories_text(histories: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return NDCG@10 by the length of the visible history."""
+    if not histories:
+        return []
+    arms = list(histories[0]["arms"])
+    rows = [
+        [
+            f"{row['least']} and more" if row["below"] is None else f"{row['least']} to {row['below'] - 1}",
+            f"{row['users']:,}",
+            *(number(row["arms"][arm]) for arm in arms),
+        ]
+        for row in histories
+    ]
+    return table(["visible events", "users", *arms], rows)
 
 
 def _with_ends(values: Mapping[str, Any], name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from recsys.evaluation.significance import compare, established_sign, holm
 from recsys.evaluation.strata import UNDEFINED
 from recsys.evaluation.tastes import Tastes
 from recsys.experiments.drift.arm_results import ArmResult
+from recsys.experiments.drift.names import HINDSIGHT
 from recsys.types import DAY
 
 METRIC = "ndcg@10"
@@ -25,6 +27,8 @@ METRICS = (METRIC, "hr@10")
 OURS = "per_user"
 _NUMBERS = ("diff", "relative", "low", "high", "rank_effect", "p")
 TERCILES = ("low", "middle", "high")
+_HISTORIES = (0, 5, 20, 100)
+"""The least visible events of each stratum of histories."""
 
 
 def arm_entry(result: ArmResult, clock: str) -> dict[str, Any]:
@@ -59,15 +63,8 @@ def days_since_training(replay: Replay) -> list[dict[str, Any]]:
 
 
 def paired_over_users(results: Mapping[str, ArmResult], seed: int) -> dict[str, dict[str, Any]]:
-    """Return `per_user` minus every other arm by NDCG@10, paired over users; empty without `per_user`."""
-    if OURS not in results:
-        return {}
-    ours = per_user(results[OURS].replay.table, [METRIC])
-    return {
-        f"{OURS}-{arm}": _difference(per_user(result.replay.table, [METRIC]), ours, seed)
-        for arm, result in results.items()
-        if arm != OURS
-    }
+    """Return `per_user` minus every rival by NDCG@10, paired over users; empty without `per_user`."""
+    return _paired({arm: per_user(result.replay.table, [METRIC]) for arm, result in results.items()}, seed)
 
 
 def correct(pairs: Sequence[dict[str, Any]], further: Sequence[float] = ()) -> list[float]:
@@ -113,11 +110,31 @@ def by_stratum(results: Mapping[str, ArmResult], labels: npt.NDArray[np.object_]
         row: dict[str, Any] = {"measured_drift": group, "users": users}
         row["arms"] = {arm: float(part[METRIC].mean()) for arm, part in parts.items()}
         if OURS in parts:
-            row["paired"] = {
-                f"{OURS}-{arm}": _difference(part, parts[OURS], seed) for arm, part in parts.items() if arm != OURS
-            }
+            row["paired"] = _paired(parts, seed)
         rows.append(row)
     return rows
+
+
+def by_history(results: Mapping[str, ArmResult]) -> list[dict[str, Any]]:
+    """Return NDCG@10 of every arm by how many events were visible: the mean over users of their questions there."""
+    rows = []
+    for least, below in pairwise((*_HISTORIES, None)):
+        tables = {arm: result.replay.table for arm, result in results.items()}
+        parts = {
+            arm: per_user(table[(table["n_visible"] >= least) & (table["n_visible"] < (below or np.inf))], [METRIC])
+            for arm, table in tables.items()
+        }
+        users = len(next(iter(parts.values())))
+        if users:
+            row: dict[str, Any] = {"least": least, "below": below, "users": users}
+            rows.append(row | {"arms": {arm: float(part[METRIC].mean()) for arm, part in parts.items()}})
+    return rows
+
+
+def _paired(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, dict[str, Any]]:
+    """Return the differences of `per_user` from its rivals, which what is known in hindsight is not."""
+    rivals = [arm for arm in tables if arm not in (OURS, HINDSIGHT)] if OURS in tables else []
+    return {f"{OURS}-{arm}": _difference(tables[arm], tables[OURS], seed) for arm in rivals}
 
 
 def _difference(rival: pd.DataFrame, ours: pd.DataFrame, seed: int) -> dict[str, Any]:

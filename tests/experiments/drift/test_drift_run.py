@@ -20,12 +20,13 @@ from recsys.evaluation.prequential.result import Replay
 from recsys.experiments.drift.arm_results import Settings
 from recsys.experiments.drift.bases import Base
 from recsys.experiments.drift.benchmark import run_drift
+from recsys.experiments.drift.candidates import ALL_GLOBAL
 from recsys.experiments.drift.constants import constants
 from recsys.models.base import Recommender
 from recsys.worlds.drift import DriftConfig, simulate_drift
 
 BASES = ("ease", "itemknn")
-ARMS = ("none", "global", "koren", "per_user", "retraining", "retraining_global")
+ARMS = ("none", "global", "koren", "per_user", "retraining", "retraining_global", "hindsight")
 SETTINGS = Settings(candidates=2, retrain_days=180)
 
 
@@ -80,7 +81,7 @@ def test_drift_json_has_the_documented_content(finished: tuple[Path, dict[str, A
             assert [row["days"] for row in values["by_days"]] == [0, 7, 30, 90, 180]
             assert {"choice", "users", "n", "bytes_per_user", "seconds", "fits"} <= set(values)
             assert values["seconds"]["fit"] > 0
-        assert list(entry["paired"]) == [f"per_user-{arm}" for arm in ARMS if arm != "per_user"]
+        assert list(entry["paired"]) == [f"per_user-{arm}" for arm in ARMS if arm not in ("per_user", "hindsight")]
         for pair in entry["paired"].values():
             assert pair["low"] <= pair["diff"] <= pair["high"]
             assert 0 <= pair["p"] <= pair["p_holm"] <= 1
@@ -113,6 +114,30 @@ def test_reported_numbers_equal_those_of_the_saved_replays(finished: tuple[Path,
     assert entry["paired"]["per_user-global"]["diff"] == pytest.approx(gap)
     difference = (users["per_user"] - users["global"]).mean()
     assert entry["paired"]["per_user-global"]["diff"] == pytest.approx(difference)
+
+
+def test_hindsight_is_no_worse_than_any_global_rule_on_the_questions_reported(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    for entry in finished[1]["bases"].values():
+        arms = entry["arms"]
+        assert len(arms["hindsight"]["tried"]) == 1 + ALL_GLOBAL
+        best = max(score for _, score in arms["hindsight"]["tried"])
+        assert arms["hindsight"]["over_users"]["ndcg@10"] == pytest.approx(best)
+        for arm in ("none", "global"):
+            assert best >= arms[arm]["over_users"]["ndcg@10"]
+
+
+def test_histories_divide_the_questions_by_what_was_visible(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, content = finished
+    table = Replay.load(out / "replays" / "itemknn" / "per_user.parquet").table
+    histories = content["bases"]["itemknn"]["histories"]
+    assert len(histories) > 1
+    for row in histories:
+        asked = table[table["n_visible"].between(row["least"], (row["below"] or np.inf) - 1)]
+        assert row["users"] == asked["user_num"].nunique()
+        mean = asked.groupby("user_num")["ndcg@10"].mean().mean()
+        assert row["arms"]["per_user"] == pytest.approx(mean)
 
 
 def test_only_retrained_arms_refit_on_schedule(finished: tuple[Path, dict[str, Any]]) -> None:
