@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+import numpy.typing as npt
 
 from recsys.checks import positive, share
 from recsys.data.queries import Queries, Ragged
@@ -24,7 +25,10 @@ from recsys.types import DAY, Doubles, Floats, Ints, Mask
 _TINY = 1e-12
 
 HALF_WAY: Final = 6.0
-"""Events of a visit that is going on that have half of its share."""
+"""Events of a visit that is going on that have half of its share, after a short history."""
+
+LONG: Final = 4.0
+"""After N past events half of the share is that of sqrt(N / LONG) events, if these are more than `HALF_WAY`."""
 
 
 def visits_since(queries: Queries, pause: float = PAUSE) -> Ints:
@@ -148,10 +152,12 @@ class VisitWeights:
     def with_visit(self, history: Ragged, visit: Mask, past: Doubles) -> Floats:
         """Return the weights of histories, "events", scaled to max 1.
 
-            w_j = (1 - s) w'_j      of the past,    s / n      of the visit,     s = share n^2 / (n^2 + 36)
+            w_j = (1 - s) w'_j      of the past,    s / n      of the visit,
+            s = share n^2 / (n^2 + max(36, N / 4))
 
-        n is the number of events of the visit; without a past s = 1. So one event moves a list hardly, and ten of a new
-        taste move it visibly; at the next visit nothing of the share is left.
+        n is the number of events of the visit, N of the past; without a past s = 1. So one event moves a list hardly,
+        and ten of a new taste move it visibly, less after a long history, of whose events each one has little weight;
+        at the next visit nothing of the share is left.
 
         Args:
             history: past and visit.
@@ -159,7 +165,7 @@ class VisitWeights:
             past: "events of the past", weights that sum to 1.
         """
         rows, number = history.rows, history.sum(visit)
-        share = np.where(number == history.lengths, 1.0, self.share * number**2 / (number**2 + HALF_WAY**2))
+        share = np.where(number == history.lengths, 1.0, self._share_of_visit(number, history.lengths - number))
         mixed = np.empty(len(visit))
         mixed[~visit] = past
         mixed *= (1.0 - share)[rows]
@@ -176,8 +182,13 @@ class VisitWeights:
         count = len(past)
         if number == 0:
             return np.asarray(past / max(float(past.max(initial=_TINY)), _TINY), np.float32)
-        share = self.share * number**2 / (number**2 + HALF_WAY**2) if count else 1.0
+        share = float(self._share_of_visit(number, count)) if count else 1.0
         mixed = np.empty(count + number)
         np.multiply(past, 1.0 - share, out=mixed[:count])
         mixed[count:] = share / number
         return np.asarray(mixed / max(float(mixed.max()), _TINY), np.float32)
+
+    def _share_of_visit(self, number: npt.ArrayLike, past: npt.ArrayLike) -> Doubles:
+        """Return what part of the weights so many events have that follow so many others."""
+        square = np.square(np.asarray(number, np.float64))
+        return np.asarray(self.share * square / (square + np.maximum(HALF_WAY**2, np.asarray(past) / LONG)))

@@ -56,6 +56,18 @@ def test_the_past_is_weighed_as_when_the_visit_began() -> None:
         assert rule.recent(_of(old + visit, now=[began + hours * HOUR + number]))[4:].all()
 
 
+@pytest.mark.parametrize(
+    ("past", "number", "share"), [(144, 6, 0.4), (200, 6, 0.8 * 36 / 86), (576, 12, 0.4), (576, 6, 0.16)]
+)
+def test_after_a_long_history_a_visit_needs_more_events(past: int, number: int, share: float) -> None:
+    times = [DAY * place for place in range(past)] + [DAY * past + place for place in range(number)]
+    queries = _of(times, now=[times[-1]])
+    weights = TemporalDecay().for_log(1, "seconds").weights(queries).astype(float)
+    assert _part(weights, slice(past, None)) == pytest.approx(share, rel=1e-3)
+    alone = VisitWeights().with_one_visit(np.full(past, 1 / past), number).astype(float)
+    assert _part(alone, slice(past, None)) == pytest.approx(share, rel=1e-3)
+
+
 def test_a_first_visit_counts_in_full() -> None:
     rule = TemporalDecay().for_log(1, "seconds")
     assert rule.weights(_of([0, 1, 2, 3], now=[9])).tolist() == [1.0] * 4

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from recsys.decay.changepoints import Changepoints
 from recsys.decay.temporal import TemporalDecay
-from recsys.decay.visits import HALF_WAY, VisitWeights
+from recsys.decay.visits import HALF_WAY, LONG, VisitWeights
 from recsys.models.item_sample import ItemSample
 
 
@@ -68,6 +68,7 @@ def constants() -> tuple[Constant, ...]:
         ),
         Constant("share of the visit that is going on", _default(VisitWeights, "share"), VISITS),
         Constant("events of a visit that have half of it", f"{HALF_WAY:g}", VISITS),
+        Constant("or, if more, the root of", f"N / {LONG:g}", f"{VISITS}; seen on ten users' lists"),
         Constant("the most that the last visit has", _default(VisitWeights, "last"), VISITS),
         Constant(
             "or its part by number, in place of half of it",
