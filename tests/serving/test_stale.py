@@ -98,7 +98,7 @@ def test_known_users_have_marked_lists_while_the_file_is_away(run: Path, tmp_pat
         client = client_of(service_of(run, store, QUICK), token(store))
         answers = client.service.answers
         client.post("/v1/events", json={"events": [event("e1")]})
-        client.get(KNOWN)
+        assert client.get(KNOWN).status_code == 200
         now = time.time()
         with _away(file):
             for later, status in ((200, 200), (299, 200), (300, 503), (0, 200)):
@@ -119,8 +119,7 @@ def test_a_token_holds_as_long_as_it_was_seen_of_late_and_for_lists_alone(run: P
         client = client_of(service, token(store))
         own, never = (client_of(service, token(store, ["read"], user)) for user in ("u0", "u0"))
         writer = client_of(service, token(store, ["write"]))
-        client.get(KNOWN)
-        own.get(KNOWN)
+        assert (client.get(KNOWN).status_code, own.get(KNOWN).status_code) == (200, 200)
         assert (own.get(UNKNOWN).status_code, writer.get(KNOWN).status_code) == (403, 403)
         with _away(file):
             assert (own.get(KNOWN).status_code, own.get(UNKNOWN).status_code) == (200, 403)
@@ -137,7 +136,7 @@ def test_an_erased_user_has_no_stale_list(run: Path, tmp_path: Path) -> None:
     with open_store(str(file)) as store:
         client = client_of(service_of(run, store, QUICK), token(store))
         client.post("/v1/events", json={"events": [event("e1")]})
-        client.get(KNOWN)
+        assert client.get(KNOWN).status_code == 200
         client.delete("/v1/users/u0/data").raise_for_status()
         with _away(file):
             _refused(client, "GET", KNOWN)
@@ -147,7 +146,7 @@ def test_zero_gives_no_stale_list(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "events.db"
     with open_store(str(file)) as store:
         client = client_of(service_of(run, store, Limits(stale_seconds=0.0)), token(store))
-        client.get(KNOWN)
+        assert client.get(KNOWN).status_code == 200
         with _away(file):
             _refused(client, "GET", KNOWN)
 

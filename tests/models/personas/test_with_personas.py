@@ -213,7 +213,10 @@ def test_a_control_follows_the_persona_that_continues_it(seated: WithPersonas) -
     for node in inside.tolist():
         place = found.place(0, node, members)
         below = found.mass[0] * members[node]
-        if place is not None and node not in found.numbers[0] and not found.former[0, :, node].any():
+        had = found.former[0, :, node]
+        if node not in found.numbers[0] and had.any():
+            assert place == had.argmax()
+        elif place is not None and node not in found.numbers[0]:
             shared = below[found.personas.of_taste[0] == place].sum()
             assert 2 * shared >= below.sum() > 0
             assert 2 * shared >= found.personas.mass[0, place]
