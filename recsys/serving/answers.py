@@ -169,8 +169,12 @@ class Answers(Protocol):
         details: Details = True,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
-        """Return explained recommendations for an anonymous user with this history, which is not stored."""
+        """Return explained recommendations for an anonymous user with this history, which is not stored.
+
+        While the store does not answer, items are as they were described last, as long as `stale_seconds` ago.
+        """
 
     def recommend_text(
         self,
@@ -180,8 +184,9 @@ class Answers(Protocol):
         *,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
-        """Return explained recommendations for somebody of whom nothing is known but a text.
+        """Return explained recommendations for somebody of whom nothing is known but a text; see `recommend_for`.
 
         Raises:
             DataError: the text cannot be read; the message names the word and the nearest known one.

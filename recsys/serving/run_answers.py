@@ -244,7 +244,7 @@ class RunAnswers:
             written = self._written(user_id, at, said)
             asked = Asked(n, at, exclude, details, filters)
             listed = self._lists.answered.recommend(bound, queries, state, asked, written)
-        return listed if age is None else replace(listed, stale=True, stale_seconds=age)
+        return _as_of(listed, age)
 
     def recommend_now(
         self,
@@ -273,14 +273,16 @@ class RunAnswers:
         details: Details = True,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
         now = self._now()
         visitor = visitor_of(history, self._users.trained_numbers, now)
         with self._lock:
-            self.catch_up()
+            age = self._users.reached(stale_seconds)
             bound = self._users.bound(None, said, visitor, at, n)
             queries, state = self._users.states.at(bound.history, now, at, exclude, keep=False)
-            return self._lists.answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters))
+            listed = self._lists.answered.recommend(bound, queries, state, Asked(n, at, exclude, details, filters))
+        return _as_of(listed, age)
 
     def recommend_text(
         self,
@@ -290,14 +292,16 @@ class RunAnswers:
         *,
         filters: Filters = UNFILTERED,
         said: Circumstances = UNSTATED,
+        stale_seconds: float = 0.0,
     ) -> RecommendationList:
         now = self._now()
         with self._lock:
-            self.catch_up()
+            age = self._users.reached(stale_seconds)
             bound = self._users.bound(None, said, UserHistory(), None, n)
             queries, state = self._users.states.at(bound.history, now, None, exclude, keep=False)
             asked, written = Asked(n, None, exclude, True, filters), self._lists.summaries.asked(text)
-            return self._lists.answered.recommend(bound, queries, state, asked, written)
+            listed = self._lists.answered.recommend(bound, queries, state, asked, written)
+        return _as_of(listed, age)
 
     def _written(self, user_id: str, at: int | None, said: Circumstances) -> WrittenText | None:
         """Return the text that a user's list is made of: not of an earlier moment, unless an audit replays it."""
@@ -481,3 +485,8 @@ class RunAnswers:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+def _as_of(listed: RecommendationList, age: int | None) -> RecommendationList:
+    """Return a list as it is, or, of a store that was read some seconds ago, marked."""
+    return listed if age is None else replace(listed, stale=True, stale_seconds=age)

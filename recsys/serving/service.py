@@ -131,21 +131,22 @@ class Service:
             said=said,
             stale_seconds=self.limits.stale_seconds,
         )
-        self._note_stale(listed)
+        self.noted(listed)
         if listed.reasons == "pending":
             self._later(self._unsearched, user_id)
         if not filters.any:
             self.metrics.observe_list(listed.shelves)
         return listed
 
-    def _note_stale(self, listed: RecommendationList) -> None:
-        """Count a stale list, and log where stale lists begin and end."""
+    def noted(self, listed: RecommendationList) -> RecommendationList:
+        """Return a list, after it was counted if it is stale; log where stale lists begin and end."""
         if listed.stale:
             self.metrics.count_stale()
         if listed.stale != self._is_stale:
             self._is_stale = listed.stale
-            told = "does not answer; lists of known users are stale" if listed.stale else "answers again"
+            told = "does not answer; lists are stale" if listed.stale else "answers again"
             LOGGER.warning("the event store %s", told)
+        return listed
 
     def append(self, events: Sequence[Event]) -> Appended:
         """Store a batch; it is durable when this returns.

@@ -97,7 +97,9 @@ def test_metrics_are_those_of_the_whole_log(pair: tuple[str, Path, Path], questi
 
 
 def test_a_second_evaluation_repeats_the_first(pair: tuple[str, Path, Path], partitioned: Path) -> None:
-    again = evaluate_partitioned(pair[2], str(partitioned), InProcess())
+    engine: EngineName = "ray" if pair[2].parent.name == "ray" else "local"
+    with engine_of(engine, None) as chosen:
+        again = evaluate_partitioned(pair[2], str(partitioned), chosen)
     assert again.summary["ndcg@10"] == Evaluation.load(pair[2] / "test.parquet").summary["ndcg@10"]
 
 

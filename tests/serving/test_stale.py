@@ -88,7 +88,7 @@ def test_known_users_have_marked_lists_while_postgresql_is_away(run: Path, caplo
         metrics = client.get("/metrics").text
     (counted,) = re.findall(r"^recsys_stale_lists_total (.+)$", metrics, re.MULTILINE)
     assert float(counted) >= 2 * 6
-    assert caplog.text.count("lists of known users are stale") == caplog.text.count("answers again") == 2
+    assert caplog.text.count("lists are stale") == caplog.text.count("answers again") == 2
     assert "u0" not in caplog.text
 
 
@@ -129,6 +129,22 @@ def test_a_token_holds_as_long_as_it_was_seen_of_late_and_for_lists_alone(run: P
             _refused(own, "GET", "/v1/users")
             with mock.patch.object(service.tokens, "_clock", return_value=time.time() + 301):
                 _refused(own, "GET", KNOWN)
+
+
+@pytest.mark.parametrize("about", [{"history": [{"item_id": "i1"}, {"item_id": "i2"}]}, {"summary": "Mostly like i1."}])
+def test_who_brings_a_history_or_a_text_has_a_marked_list(run: Path, tmp_path: Path, about: dict[str, object]) -> None:
+    file = tmp_path / "events.db"
+    with open_store(str(file)) as store:
+        client = client_of(service_of(run, store, QUICK), token(store))
+        fresh = client.post("/v1/recommendations", json=about).json()
+        assert fresh["stale"] is False
+        with _away(file):
+            found = client.post("/v1/recommendations", json=about)
+            assert (found.status_code, found.json()["stale"]) == (200, True)
+            assert found.headers["warning"] == '110 - "Response is Stale"'
+            assert ids(found.json()) == ids(fresh)
+            with mock.patch.object(client.service.answers, "_clock", return_value=time.time() + 301):
+                _refused(client, "POST", "/v1/recommendations", json=about)
 
 
 def test_an_erased_user_has_no_stale_list(run: Path, tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def _recommendations(service: Service) -> APIRouter:
         answers = service.answers
 
         def listed(exclude: Collection[str]) -> RecommendationList:
-            return answers.recommend_for(
+            found = answers.recommend_for(
                 history,
                 wanted.n,
                 wanted.at,
@@ -256,7 +256,9 @@ def _recommendations(service: Service) -> APIRouter:
                 details=wanted.details,
                 filters=wanted.filters,
                 said=wanted.said,
+                stale_seconds=limits.stale_seconds,
             )
+            return service.noted(found)
 
         return await _paged(service, answers, wanted, listed)
 
@@ -333,12 +335,15 @@ async def _of_text(service: Service, body: schemas.QuestionIn) -> Response:
         raise DataError("a summary takes the place of a history; leave out history, at and persona")
     asked, text = _asked(body, 0.0, schemas.said_of(body), service.limits), body.summary or ""
     answers = service.answers
-    return await _paged(
-        service,
-        answers,
-        asked,
-        lambda exclude: answers.recommend_text(text, asked.n, exclude, filters=asked.filters, said=asked.said),
-    )
+    stale_seconds = service.limits.stale_seconds
+
+    def listed(exclude: Collection[str]) -> RecommendationList:
+        found = answers.recommend_text(
+            text, asked.n, exclude, filters=asked.filters, said=asked.said, stale_seconds=stale_seconds
+        )
+        return service.noted(found)
+
+    return await _paged(service, answers, asked, listed)
 
 
 def _asked(body: schemas.ListIn | schemas.QuestionIn, now: float, said: Circumstances, limits: Limits) -> ListAsked:

@@ -50,7 +50,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SINGLE: Final = (b"authorization", b"content-type", b"host", b"origin")
 """Headers that no request may repeat: which of two counts would be anybody's guess."""
 
-_LIST: Final = re.compile("/v1/users/.+/recommendations")
+_LIST: Final = re.compile("/v1/(users/.+/)?recommendations")
 """Paths of lists, which are given while the store does not answer, too."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
@@ -128,7 +128,7 @@ class Guard:
         if scope["path"] == METRICS:
             return await self._service.tokens.token_without_store(secret)
         tokens = self._service.tokens
-        may_be_stale = scope["method"] in ("GET", "HEAD") and _LIST.fullmatch(scope["path"]) is not None
+        may_be_stale = scope["method"] in ("GET", "HEAD", "POST") and _LIST.fullmatch(scope["path"]) is not None
         return await asyncio.to_thread(tokens.token_as_last_seen if may_be_stale else tokens.token, secret)
 
     def _count(self, scope: Scope, client: str, answer: _Answer) -> None:

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 import recsys
 from recsys.data.interactions import Interactions
@@ -33,6 +33,8 @@ from recsys.serving.users.state import UserCache, UserStates
 
 MEANT: Final = "meant:"
 """The beginning of the name of a setting: the person confirms the answer about the item that follows."""
+
+T = TypeVar("T")
 
 _PAUSE: Final = 1.0
 """Seconds for which a store that failed is not asked again by those who need not: each attempt may wait for long."""
@@ -183,18 +185,32 @@ class ServedUsers:
         Raises:
             StoreError: the store cannot be read, and the user's history is not in memory or too old.
         """
+        known = self._histories.stored(user_id) is not None
+        history, age = self._unless_away(lambda: self.current(user_id), stale_seconds if known else 0.0)
+        return self._histories.current(user_id) if history is None else history, age
+
+    def reached(self, stale_seconds: float) -> int | None:
+        """Apply the new changes of the store; return None, and while the store fails how long ago it was read.
+
+        Raises:
+            StoreError: the store cannot be read, and was read too long ago.
+        """
+        return self._unless_away(self.catch_up, stale_seconds)[1]
+
+    def _unless_away(self, read: Callable[[], T], stale_seconds: float) -> tuple[T | None, int | None]:
+        """Return what is read, and None; while the store fails, which it is not asked each time, None and its age."""
         age = max(0, self._now() - self._read_at)
-        known = age < stale_seconds and self._histories.stored(user_id) is not None
-        if not known or time.monotonic() >= self._failed_until:
+        enough = age < stale_seconds
+        if not enough or time.monotonic() >= self._failed_until:
             started = time.monotonic()
             try:
-                return self.current(user_id), None
+                return read(), None
             except StoreError:
                 now = time.monotonic()
                 self._failed_until = now + _PAUSE + now - started
-                if not known:
+                if not enough:
                     raise
-        return self._histories.current(user_id), age
+        return None, age
 
     def _note_meant(self, history: UserHistory) -> None:
         """Read about which items the person has confirmed the answer."""
