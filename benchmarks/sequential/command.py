@@ -174,9 +174,9 @@ def bars_of(means: dict[str, float], pairs: Sequence[Difference]) -> list[list[s
     ]
     linear = [pair for pair in pairs if (pair.own, pair.other) == (OWN, LINEAR)]
     if linear:
-        below = [pair.where for pair in linear if pair.outcome == "lost"]
+        below = [f"{pair.where} {percent(pair.relative)} ({pair.outcome})" for pair in linear if pair.relative < 0]
         measured = ", ".join(below) or f"on none of {len(linear)}"
-        rows.append(bar(f"{OWN} established to be worse than {LINEAR}", "on no log", measured, not below))
+        rows.append(bar(f"{OWN} below {LINEAR} by the mean", "on no log", measured, not below))
     for own, other in MATCHED:
         matched = [pair for pair in pairs if (pair.own, pair.other) == (own, other)]
         if matched:

@@ -172,6 +172,12 @@ def test_bars_count_the_logs() -> None:
     assert bars_of({}, pairs)[-1][-1] == "**missed**"
 
 
+def test_below_the_linear_model_by_the_mean_is_missed_where_nothing_is_established() -> None:
+    tie = Difference("beauty", OWN, LINEAR, "ndcg@10", -0.01, -0.01, -0.02, 0.01, -1.0, 0.4, 0.4, 100)
+    assert tie.outcome == "tie"
+    assert bars_of({}, [tie])[-1][1:] == ["on no log", "beauty -1.0% (tie)", "-", "**missed**"]
+
+
 def test_published_numbers_are_marked_and_groups_stand_apart() -> None:
     rows = {"user_id": ["a", "b"], "ndcg@10": [0.5, 0.25], "hr@10": [1.0, 1.0], "mrr@10": [0.5, 0.2]}
     users = pd.DataFrame(rows | {"user_kind": ["warm", "cold"], "activity_quartile": ["Q1", "undefined"]})

@@ -10,6 +10,7 @@ import pytest
 
 from recsys.data.partitions.writing import write_partitions
 from recsys.worlds.simulation import simulated_log
+from tests.log_file import write_log
 
 PARTS = 5
 
@@ -18,10 +19,7 @@ PARTS = 5
 def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of a few hundred users, more than items, as a file."""
     log = simulated_log(seed=1, n_users=240, n_items=60, events_per_user=15)
-    path = tmp_path_factory.mktemp("log") / "log.csv"
-    rows = zip(log.users.ids[log.user_num], log.items.ids[log.item_num], log.time, strict=True)
-    path.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
-    return path
+    return write_log(log, tmp_path_factory.mktemp("log"))
 
 
 @pytest.fixture(scope="session")

@@ -24,13 +24,17 @@ from recsys.scale.training import train_partitioned
 PLAIN = ListSettings(5, explain=False)
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, log_file: Path, partitioned: Path) -> Path:
-    """The same run, of the whole log and of the one in parts."""
-    folder, experiment = tmp_path_factory.mktemp("runs"), read_experiment("ease", [("feedback", "events")])
+def _trained(config: str, folder: Path, log_file: Path, partitioned: Path) -> Path:
+    experiment = read_experiment(config, [("feedback", "events")])
     train_run(experiment, DataSettings(str(log_file)), folder / "whole")
     train_partitioned(experiment, DataSettings(str(partitioned)), folder / "parts", InProcess())
     return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, log_file: Path, partitioned: Path) -> Path:
+    """The same run, of the whole log and of the one in parts."""
+    return _trained("ease", tmp_path_factory.mktemp("runs"), log_file, partitioned)
 
 
 @pytest.fixture
@@ -48,10 +52,7 @@ def _lists(file: Path) -> dict[Any, list[Any]]:
 @pytest.fixture(scope="module")
 def persona_runs(tmp_path_factory: pytest.TempPathFactory, log_file: Path, partitioned: Path) -> Path:
     """The same with personas."""
-    folder, experiment = tmp_path_factory.mktemp("personas"), read_experiment("ease_personas", [("feedback", "events")])
-    train_run(experiment, DataSettings(str(log_file)), folder / "whole")
-    train_partitioned(experiment, DataSettings(str(partitioned)), folder / "parts", InProcess())
-    return folder
+    return _trained("ease_personas", tmp_path_factory.mktemp("personas"), log_file, partitioned)
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -21,6 +21,7 @@ from recsys.models import AMPCF, EASE
 from recsys.training.session import Session
 from recsys.training.shares import Share
 from recsys.worlds.simulation import simulated_log
+from tests.log_file import write_log
 from tests.training import two_processes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,10 +62,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = simulated_log(seed=1, n_users=240, n_items=60, events_per_user=15)
-    path = tmp_path_factory.mktemp("log") / "log.csv"
-    rows = zip(log.users.ids[log.user_num], log.items.ids[log.item_num], log.time, strict=True)
-    path.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
-    return path
+    return write_log(log, tmp_path_factory.mktemp("log"))
 
 
 @pytest.fixture(scope="module", params=SETTINGS)

@@ -22,6 +22,7 @@ from recsys.experiments.runs import train_run
 from recsys.experiments.tuning.space import SearchSpace
 from recsys.models.base import Recommender
 from recsys.worlds.simulation import simulated_log
+from tests.log_file import write_log
 
 optuna = pytest.importorskip("optuna", reason="pip install 'recsys[tune]'")
 
@@ -33,10 +34,7 @@ from recsys.experiments.tuning.tune import TuneSettings, tune  # noqa: E402
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSettings:
     log = simulated_log(seed=1, n_users=60, n_items=40, events_per_user=15)
-    path = tmp_path_factory.mktemp("log") / "log.csv"
-    rows = zip(log.users.ids[log.user_num], log.items.ids[log.item_num], log.time, strict=True)
-    path.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
-    return DataSettings(str(path), "random")
+    return DataSettings(str(write_log(log, tmp_path_factory.mktemp("log"))), "random")
 
 
 def _ease() -> SearchSpace:
