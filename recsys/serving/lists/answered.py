@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, final
@@ -132,7 +133,7 @@ class AnsweredLists:
         shaped = listed.ruled is not None and listed.ruled.shaped
         applied = None if listed.ruled is None else self._applied(bound, queries, state, asked, listed.ruled, written)
         kept = not (exact or asked.exclude or filters.any)
-        unknown = [item for item, time in history.unknown.items() if asked.at is None or time < asked.at]
+        unknown = history.unknown_items(math.inf if asked.at is None else asked.at)
         items = _lifted(listed.items, applied) if shaped and applied is not None else listed.items
         items = self._catalogue.described(items)
         return RecommendationList(

@@ -128,7 +128,7 @@ class UserHistories:
                 self._learning.note(history, event, is_new=event.sequence > self._trained_until)
                 history.timeline.add(event)
                 if event.unknown is not None:
-                    history.note_unknown(event.unknown, event.time)
+                    history.note_unknown(event.unknown, event.time, event.kind)
 
     def restore_beliefs(self, beliefs: Mapping[str, SavedBelief]) -> None:
         """Take back saved beliefs, before any history was used, and queue what they have not learned yet."""
@@ -219,6 +219,6 @@ class UserHistories:
             )
             for place in (np.frombuffer(history.timeline.items, np.int32) == UNKNOWN).nonzero()[0].tolist():
                 item = self._log.items.id_of(int(self._log.item_num[where][place]))
-                history.note_unknown(str(item), history.timeline.times[place])
+                history.note_unknown(str(item), history.timeline.times[place], history.timeline.kinds[place])
             history.logged = frozenset(zip(history.timeline.items, history.timeline.times, strict=True))
         return history

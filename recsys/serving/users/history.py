@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import dropwhile, pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple, final
 
 import numpy as np
@@ -123,7 +124,8 @@ class UserHistory:
         pending: events of the store that are not reflected yet, in order of arrival.
         sequences: numbers of all events of the store, ascending.
         lesson: what the belief has learned from and still has to learn.
-        unknown: the time of the first event with each item that the model does not know, by the item's id.
+        unknown: the events with each item that the model does not know, by the item's id: time in Unix seconds and code
+            of what was done, by time, equal times in order of arrival.
         hidden: items that are not listed again though no event of theirs may be read.
         meant: items about which the person has confirmed the answer.
         meant_version: version of the settings that `meant` was read in.
@@ -139,14 +141,26 @@ class UserHistory:
     sequences: array[int] = field(default_factory=lambda: array("q"))
     lesson: Lesson = field(default_factory=lambda: Lesson(0))
     version: int = 0
-    unknown: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     hidden: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     meant: frozenset[int] = frozenset()
     meant_version: int = -1
 
-    def note_unknown(self, item_id: str, time: int) -> None:
+    def note_unknown(self, item_id: str, time: int, kind: int) -> None:
         """Note an event with an item that the model does not know."""
-        self.unknown[item_id] = min(time, self.unknown.get(item_id, time))
+        insort(self.unknown.setdefault(item_id, []), (time, kind), key=itemgetter(0))
+
+    def unknown_items(self, until: float = math.inf, *, disliked: bool = False) -> list[str]:
+        """Return the ids of the unknown items with events before a moment, Unix seconds.
+
+        `disliked`: only those of which the last word until then is a dislike.
+        """
+        found = []
+        for item_id, events in self.unknown.items():
+            kinds = [kind for time, kind in events if time < until]
+            if kinds and (not disliked or kinds[-1] == CODES["dislike"]):
+                found.append(item_id)
+        return found
 
     def excluded(self, stop: int) -> Ragged:
         """Return the items of the timeline until `stop`, ascending, each once."""

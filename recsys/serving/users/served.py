@@ -286,5 +286,5 @@ def visitor_of(events: Sequence[HistoryEvent], item_numbers: Mapping[str, int], 
         rating = missing_as_nan(event.value if kind == CODES["rating"] else None)
         visitor.timeline.add(PendingEvent(number, rating, moment, kind))
         if number == UNKNOWN:
-            visitor.note_unknown(event.item_id, moment)
+            visitor.note_unknown(event.item_id, moment, kind)
     return visitor

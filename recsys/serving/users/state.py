@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Mapping
@@ -273,8 +274,11 @@ class UserStates:
         """Return what a list may not have, whatever is asked: items of the history, and those that are unavailable."""
         own = history.disliked(stop) if self.repeats else history.excluded(stop)
         gone = self.stock.unavailable
-        if history.unknown and not self.repeats:  # of which some are new items of the model, which teach it nothing
-            new = [self.item_numbers[item] for item in history.unknown if item in self.item_numbers]
+        if history.unknown:  # of which some are new items of the model, which teach it nothing
+            times = history.timeline.times
+            until = times[stop] if stop < len(times) else math.inf
+            unknown = history.unknown_items(until, disliked=self.repeats)
+            new = [self.item_numbers[item] for item in unknown if item in self.item_numbers]
             gone = np.union1d(gone, np.asarray(new, np.int32)).astype(np.int32)
         return Ragged.of([np.union1d(own.items, gone)]) if len(gone) else own
 

@@ -10,6 +10,8 @@ import pytest
 from recsys.events.addresses import open_store
 from recsys.events.memory import MemoryStore
 from recsys.events.store import EventStore
+from recsys.serving.opening import open_answers
+from recsys.serving.service import Service
 from tests.serving.client import Client, client_of, event, ids, service_of, token
 from tests.serving.norms.normed_run import client_under
 from tests.serving.serving_run import train
@@ -123,6 +125,29 @@ def test_an_event_with_a_new_item_hides_it_and_teaches_nothing(run: Path) -> Non
     anonymous = client.post("/v1/recommendations", json=history).json()
     assert "900" not in ids(anonymous)
     assert "901" in ids(anonymous)
+
+
+def test_a_list_of_before_an_event_with_a_new_item_has_it(run: Path) -> None:
+    client = _client(run, MemoryStore())
+    client.put("/v1/items/900", json=CRIME)
+    used = event("used", user="3", item="900")
+    client.post("/v1/events", json={"events": [used]}).raise_for_status()
+    earlier = client.get(f"{LIST}?at={used['time']}").json()
+    assert "900" in ids(earlier)
+    assert earlier["unknown_items"] == []
+    later = client.get(f"{LIST}?at={used['time'] + 1}").json()
+    assert "900" not in ids(later)
+    assert later["unknown_items"] == ["900"]
+
+
+def test_where_items_are_repeated_a_new_one_leaves_by_a_dislike_alone(run: Path) -> None:
+    store = MemoryStore()
+    client = client_of(Service(store, lambda: open_answers(run, store, "memory:", repeats=True), authenticated=False))
+    client.put("/v1/items/900", json=CRIME)
+    for place, kind, listed in ((0, "use", True), (3, "dislike", False), (2, "like", False), (4, "like", True)):
+        one = event(f"e{place}", user="3", item="900", kind=kind, time=1_500_000_000 + place)
+        client.post("/v1/events", json={"events": [one]}).raise_for_status()
+        assert ("900" in ids(client.get(LIST).json())) is listed, kind
 
 
 def test_new_items_pass_filters_pages_and_controls(runs: dict[str, Path]) -> None:
