@@ -37,7 +37,7 @@ from recsys.models import EASE
 from recsys.models.base import FittedOn
 from recsys.models.feedback import FeedbackReader
 from recsys.models.linear.ease import Cooccurrence
-from recsys.scale.engine import Engine, InProcess
+from recsys.scale.engine import Engine, InProcess, Result
 from recsys.scale.engines import engine_of
 from recsys.scale.training import fitted_on_parts
 from recsys.scale.users import PartUsers
@@ -209,6 +209,12 @@ class _Measured(Engine):
         self.told = {"gram_cpu": round(cpu, 1), "base_gb": round(base, 2), "sums_peak_gb": round(peak_memory_gb(), 2)}
         self.told |= {"gram_bytes": size, "pairs": pairs, "clock": round(time.perf_counter() - clock, 1)}
         self.told |= {"longest_cpu": round(cpu + max(busy.values(), default=0.0), 1)}
+
+    def own(self, pieces: int) -> range:
+        return self._engine.own(pieces)
+
+    def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
+        return self._engine.together(function, most, folder)
 
     def __exit__(self, *_: object) -> None:
         pass

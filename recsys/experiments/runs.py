@@ -77,7 +77,7 @@ __all__ = [
     "usual_metrics",
 ]
 
-CONFIG, METRICS, SPLITS = "config.yaml", "metrics.json", "splits.npz"
+CONFIG, METRICS, SPLITS, LOGS = "config.yaml", "metrics.json", "splits.npz", "logs"
 HEALTH_USERS = 1000
 """Users over whom the health of personas is measured, at most."""
 _LIKING = ("liked_ndcg@10", "regret@10")
@@ -120,7 +120,7 @@ def train_run(
     if tracking.logger is not None:
         refuse_without_mlflow()
     data.check(experiment.filters)
-    session = replace(session or Session(), directory=out / "logs")
+    session = replace(session or Session(), directory=out / LOGS)
     experiment.build(seed).check_session(session)  # before anything is read
     earlier = None if former is None else load_model(former)
     if earlier is not None:

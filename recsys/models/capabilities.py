@@ -54,6 +54,18 @@ class TrainingUsers(ABC):
 
     @property
     @abstractmethod
+    def count(self) -> int:
+        """Number of parts in which the users are."""
+
+    @abstractmethod
+    def here(self) -> dict[int, Interactions]:
+        """Return the training events of the parts that this process holds, by the number of the part.
+
+        Several processes that fit the same model hold each part once.
+        """
+
+    @property
+    @abstractmethod
     def events(self) -> int:
         """Number of training events."""
 
@@ -90,6 +102,13 @@ class WholeLog(TrainingUsers):
         return Queries.from_interactions(self._train, users)
 
     @property
+    def count(self) -> int:
+        return 1
+
+    def here(self) -> dict[int, Interactions]:
+        return {0: self._train}
+
+    @property
     def events(self) -> int:
         return len(self._train)
 
@@ -122,8 +141,9 @@ class SummedFit(Recommender):
     """A model that learns from sums over users, so that users may be in several places.
 
     `fit` has them in one; `fit_sums` is told where they are. Counts are whole numbers, and their sums the same in any
-    order up to 2^24, the last that float32 holds. A class that does so only around some models says so through
-    `learns_from_sums`.
+    order up to 2^24, the last that float32 holds. A model that is trained by gradient (`shares_batches`) learns from
+    sums over the users of each batch: all processes that hold a part call `fit_sums` (`recsys.training.parts`). A class
+    that learns so only under some settings, or around some models, says so through `learns_from_sums`.
     """
 
     @property
@@ -140,8 +160,11 @@ class SummedFit(Recommender):
         """
 
     @abstractmethod
-    def _learn(self, users: TrainingUsers, session: Session) -> None:
+    def _learn(self, users: TrainingUsers, session: Session) -> tuple[int, int] | None:
         """Learn from the users of the training log, of which `fitted_on` says the rest.
+
+        Returns:
+            The epochs and the positives presented, or None for one pass over the log.
 
         Raises:
             CapabilityError: the model needs more memory than its limit.
@@ -162,8 +185,8 @@ class SummedFit(Recommender):
         started = time.perf_counter()
         self._fitted_on = train
         self._prepare(train)
-        self._learn(users, session or Session())
-        self._effort = Effort(1, users.events, time.perf_counter() - started)
+        epochs, examples = self._learn(users, session or Session()) or (1, users.events)
+        self._effort = Effort(epochs, examples, time.perf_counter() - started)
         return self
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import Any, TypeVar, final
 
+Result = TypeVar("Result")
 Say = Callable[[str], None]
 
 
@@ -36,6 +38,29 @@ class Engine(AbstractContextManager["Engine"], ABC):
             What the function raises, and RecsysError where a piece loses its worker again and again.
         """
 
+    @abstractmethod
+    def own(self, pieces: int) -> range:
+        """Return the numbers of the pieces that are done in this process."""
+
+    @abstractmethod
+    def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
+        """Call a function in several processes at once, which it may make talk to each other by `torch.distributed`.
+
+        When one of them is lost, all begin again: the function goes on from what it has written.
+
+        Args:
+            function: can be pickled; called with the engine that shares pieces among these processes, in all of which
+                the calls of its `map` are the same.
+            most: processes.
+            folder: one that all can write to.
+
+        Returns:
+            What it returns in the first process.
+
+        Raises:
+            What the function raises, and RecsysError where processes are lost again and again.
+        """
+
 
 @final
 class InProcess(Engine):
@@ -46,6 +71,12 @@ class InProcess(Engine):
 
     def map(self, function: Callable[[Any], Any], pieces: Sequence[Any], what: str = "piece") -> Iterator[Any]:
         return map(function, pieces)
+
+    def own(self, pieces: int) -> range:
+        return range(pieces)
+
+    def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
+        return function(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

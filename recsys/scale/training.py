@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 
 from recsys.bundles import bundle
@@ -19,12 +22,13 @@ from recsys.evaluation.beyond_accuracy import information_of
 from recsys.evaluation.holdout import ascending_cutoffs
 from recsys.evaluation.result import Evaluation
 from recsys.evaluation.tastes import Tastes
-from recsys.experiments.configuration import Experiment, Filters
+from recsys.experiments.configuration import Experiment, Filters, Validation
 from recsys.experiments.fitting import continuing
 from recsys.experiments.run_log import DataSettings
 from recsys.experiments.runs import (
     CONFIG,
     HEALTH_USERS,
+    LOGS,
     METRICS,
     AskedOf,
     load_model,
@@ -42,7 +46,7 @@ from recsys.models.personas.model import WithPersonas
 from recsys.scale.engine import Engine, Say
 from recsys.scale.evaluation import PartEvaluation, joined
 from recsys.scale.users import PartUsers, known
-from recsys.training.session import Session
+from recsys.training.session import CHECKPOINT, Effort, Session
 
 
 def train_partitioned(
@@ -63,29 +67,40 @@ def train_partitioned(
     No process holds more than one part of the log. The split is global_time, with the cuts of the whole log.
 
     Args:
-        experiment: model and filters; without filters, and of a model that learns from sums over users.
+        experiment: model and filters; without filters, and of a model that learns from sums over users, of all of them
+            or of each batch.
         data: the partitioned log, and when users are asked.
         out: the run's directory.
         engine: where parts are worked on.
         seed: of the model.
         cutoffs: list lengths.
-        session: whether to report progress.
+        session: whether to report progress, and to go on from the last checkpoint in `out/logs`; on which device one
+            process trains by gradient.
         overwrite: replace a finished run.
         former: an earlier run whose tastes, their numbers and names continue.
         say: called with progress messages.
 
     Raises:
         CapabilityError: the model, or its reading of ratings, needs the whole log at once.
-        ConfigError: the split, or a filter, does.
+        ConfigError: the split, or a filter, does; or the session has devices or nodes of its own.
         DataError: there is no partitioned log, `out` holds a finished run, or the log has no times.
     """
-    lengths = ascending_cutoffs([*cutoffs, 10])
+    lengths, session = ascending_cutoffs([*cutoffs, 10]), session or Session()
     experiment, model = _checked(experiment, data, seed)
-    model.check_session(session or Session())
+    model.check_session(session)
+    if session.is_parallel:
+        raise ConfigError(
+            "parts are trained by the processes of an engine; leave out --devices, --nodes and --strategy, and give "
+            "--engine ray --workers N"
+        )
+    if session.accelerator == "gpu" and engine.workers > 1:
+        raise ConfigError("Ray's workers train on the CPU; leave out --accelerator gpu, or --engine ray")
     if former is not None:
         continuing(model, load_model(former))
     log = PartitionedLog.open(data.source)
     prepare(out, overwrite=overwrite)
+    if not session.resume:
+        (out / LOGS / CHECKPOINT).unlink(missing_ok=True)
     parts = range(len(log))
     say(f"{log}; finding the cuts")
     split, facts = PartitionedSplit.of(
@@ -99,16 +114,13 @@ def train_partitioned(
     )
     write_text(out / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False))
     say(f"training {type(model).__name__} on {notes[1].removeprefix('train: ')}")
-    where = split, len(log), facts.events, engine
-    validation = experiment.validation
-    spread = PartUsers(fitted_on, *where, reads_kinds=model.reads_kinds, validation=validation)
-    model.fit_sums(fitted_on, spread, session)
-    health = _health(model, split)
-    bundle.save(model, out / "model", extra={"split": "global_time", "seed": seed})
+    where = fitted_on, split, len(log), facts.events
+    fit = partial(_fitted, model, where, experiment.validation, session, out.resolve(), seed)
+    # By gradient, the processes that hold the parts train; in closed form, they add up for this one.
+    effort, health = engine.together(fit, len(log), out) if model.shares_batches else fit(engine)
     say("evaluating")
-    name, effort = type(model).__name__, model.effort
-    del model, spread  # evaluation reads it from the bundle, in this process or another
-    assert effort is not None
+    name = type(model).__name__
+    del model, fit  # evaluation reads it from the bundle, in this process or another
     evaluations = _evaluated(out, split, facts, len(log), lengths, engine)
     for part, evaluation in evaluations.items():
         evaluation.save(out / f"{part}.parquet")
@@ -122,6 +134,36 @@ def train_partitioned(
     metrics: dict[str, Any] = json_values(content)
     write_json(out / METRICS, metrics)
     return metrics
+
+
+def _fitted(
+    model: SummedFit,
+    where: tuple[FittedOn, PartitionedSplit, int, int],
+    validation: Validation,
+    session: Session,
+    out: Path,
+    seed: int,
+    engine: Engine,
+) -> tuple[Effort, dict[str, float | None]]:
+    """Fit a model and save it; return the effort, and the health of personas.
+
+    By gradient, each part is worked on by one thread, so that its sums are the same in one process and in several.
+    """
+    users = PartUsers(*where, engine, reads_kinds=model.reads_kinds, validation=validation)
+    threads = torch.get_num_threads()
+    if model.shares_batches:
+        torch.set_num_threads(1)
+        session = replace(session, directory=out / LOGS, resume=(out / LOGS / CHECKPOINT).exists())
+        if engine.workers > 1:
+            session = replace(session, accelerator="cpu", devices=engine.workers, strategy="ddp")
+    try:
+        model.fit_sums(where[0], users, session)
+    finally:
+        torch.set_num_threads(threads)
+    if session.is_first:
+        bundle.save(model, out / "model", extra={"split": "global_time", "seed": seed})
+    assert model.effort is not None
+    return model.effort, _health(model, where[1])
 
 
 def evaluate_partitioned(run: Path, source: str, engine: Engine, cutoffs: Sequence[int] = (5, 10, 20)) -> Evaluation:
@@ -182,11 +224,16 @@ def _checked(experiment: Experiment, data: DataSettings, seed: int) -> tuple[Exp
         experiment = experiment.reading("events")
     model = experiment.build(seed)
     within = model.model if isinstance(model, WithPersonas) else model
+    if isinstance(model, SummedFit) and model.shares_batches and not model.learns_from_sums:
+        raise CapabilityError(
+            f"{type(model).__name__} with users='embedding' learns vectors for every user, which needs the whole log; "
+            "use users='history', or train on the whole log"
+        )
     if not isinstance(model, SummedFit) or not model.learns_from_sums:
         names = ", ".join(sorted(one.__name__ for one in SummedFit.__subclasses__() if one is not WithPersonas))
         raise CapabilityError(
             f"{type(within).__name__} does not learn from sums over users, so that it needs the whole log; a "
-            f"partitioned log trains {names}, and these with personas (WithPersonas)"
+            f"partitioned log trains {names}, and those in closed form with personas (WithPersonas)"
         )
     FeedbackReader.of_each(getattr(within, "feedback", "events"), "seconds", type(within).__name__)  # or it is refused
     return experiment, model

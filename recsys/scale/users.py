@@ -63,6 +63,13 @@ class PartUsers(TrainingUsers):
         """Kept from `co_use` to a model that learns from the same sums: they are most of the work of both."""
 
     @property
+    def count(self) -> int:
+        return self._parts
+
+    def here(self) -> dict[int, Interactions]:
+        return {number: _train(self._split, self._reads_kinds, number) for number in self._engine.own(self._parts)}
+
+    @property
     def events(self) -> int:
         return self._events
 

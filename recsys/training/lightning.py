@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from recsys.errors import ConfigError
+from recsys.training.parts import Parts
 from recsys.training.session import CHECKPOINT, Session
 from recsys.training.shares import Share
 from recsys.training.trainable import Optimization, Trainable
@@ -108,8 +109,9 @@ class _BestEpoch(Callback):
         last = self.epochs_done >= self._optimization.epochs
         if self._validate is not None and (self.epochs_done % self._optimization.validate_every == 0 or last):
             pl_module.trainable.eval()
-            # The first process validates for all, so that all stop together.
-            metric = trainer.strategy.broadcast(self._validate() if trainer.is_global_zero else 0.0)
+            # The first process validates for all, so that all stop together; with parts, each does for its own.
+            here = trainer.is_global_zero or isinstance(pl_module.trainable, Parts)
+            metric = trainer.strategy.broadcast(self._validate() if here else 0.0)
             pl_module.trainable.train()
             pl_module.log("validation", metric, prog_bar=True)
             if metric > self.best:
@@ -130,6 +132,14 @@ class _BestEpoch(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in self._STATE:
             setattr(self, name, state_dict[name])
+
+
+@final
+class _Summed(DDPStrategy):
+    """Lightning's ddp for `Parts`, which add gradients up themselves: there is nothing to wrap."""
+
+    def configure_ddp(self) -> None:
+        pass
 
 
 @final
@@ -188,7 +198,7 @@ def train(
         best.load_state_dict(_read_checkpoint(resume_from, identity))
     if not best.finished:
         module, own = _Module(trainable, optimization), _Identity(identity, resumed=resume_from is not None)
-        trainer = _trainer(optimization, session, trainable.steps_per_epoch, [best, own])
+        trainer = _trainer(optimization, session, trainable, [best, own])
         with warnings.catch_warnings():
             # The loader only yields step numbers, so workers could only slow it down.
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -212,7 +222,7 @@ def train(
     return best.epochs_done
 
 
-def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int, callbacks: list[Callback]) -> Trainer:
+def _trainer(optimization: Optimization, session: Session, trainable: Trainable, callbacks: list[Callback]) -> Trainer:
     loggers: list[CSVLogger | TensorBoardLogger] = []
     if session.directory is not None:
         if session.is_first:
@@ -237,7 +247,8 @@ def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int,
     strategy: str | DDPStrategy = "auto"
     if session.is_parallel:
         # Buffers hold the log, which is the same everywhere. Others wait while the first validates.
-        strategy = DDPStrategy(broadcast_buffers=False, timeout=_LONGEST_VALIDATION)
+        kind = _Summed if isinstance(trainable, Parts) else DDPStrategy
+        strategy = kind(broadcast_buffers=False, timeout=_LONGEST_VALIDATION)
     return Trainer(
         accelerator=session.accelerator,
         devices=session.devices,
@@ -251,7 +262,7 @@ def _trainer(optimization: Optimization, session: Session, steps_per_epoch: int,
         enable_checkpointing=session.directory is not None,
         enable_progress_bar=session.progress,
         enable_model_summary=False,
-        log_every_n_steps=min(50, steps_per_epoch),
+        log_every_n_steps=min(50, trainable.steps_per_epoch),
         num_sanity_val_steps=0,
     )
 

@@ -32,11 +32,14 @@ class Trainable(nn.Module, ABC):
     Attributes:
         share: the rows of each batch whose loss this process computes, where several train the model together
             (`recsys.training.shares`, `Recommender.shares_batches`).
+        steps: optimiser steps in one epoch, over which the rows are spread evenly; None: as many as make batches of
+            `batch_size` rows.
     """
 
     def __init__(self, batch_size: int, seed: int) -> None:
         super().__init__()
         self.share = Share()
+        self.steps: int | None = None
         self.batch_size = batch_size
         self.seed = seed
         self._order: tuple[int, Tensor] | None = None
@@ -59,7 +62,7 @@ class Trainable(nn.Module, ABC):
     @final
     def steps_per_epoch(self) -> int:
         """Number of optimiser steps in one epoch."""
-        return -(-self.rows_per_epoch // self.batch_size)
+        return self.steps or -(-self.rows_per_epoch // self.batch_size)
 
     @final
     def batch(self, epoch: int, step: int, device: torch.device) -> Int[Tensor, " batch"]:
@@ -67,7 +70,11 @@ class Trainable(nn.Module, ABC):
         if self._order is None or self._order[0] != epoch:
             source = sampling.generator(device, self.seed, epoch)
             self._order = epoch, torch.randperm(self.rows_per_epoch, generator=source, device=device)
-        return self._order[1][step * self.batch_size : (step + 1) * self.batch_size]
+        start, stop = (
+            each * self.batch_size if self.steps is None else each * self.rows_per_epoch // self.steps
+            for each in (step, step + 1)
+        )
+        return self._order[1][start:stop]
 
 
 @final

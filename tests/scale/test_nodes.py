@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pytest
 
 from recsys.data.partitions.log import PartitionedLog
 from recsys.data.partitions.splitting import PartitionedSplit
-from recsys.models import EASE, LinearNextItem, WithPersonas
+from recsys.models import AMPCF, EASE, LinearNextItem, WithPersonas
 from recsys.models.capabilities import SummedFit
 from recsys.scale.engine import Engine, InProcess
 from recsys.scale.engines import engine_of
 from recsys.scale.training import fitted_on_parts
 from recsys.scale.users import PartUsers
+from recsys.training.session import Session
+from recsys.training.trainable import Optimization
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,30 @@ def test_four_workers_on_two_nodes_learn_what_one_process_learns(partitioned: Pa
     log = PartitionedLog.open(partitioned)
     with engine_of("ray", 4) as engine:
         alone, together = _arrays(model.unfitted(), log, InProcess()), _arrays(model.unfitted(), log, engine)
+    assert alone.keys() == together.keys()
+    for name, array in alone.items():
+        np.testing.assert_array_equal(together[name], array)
+
+
+def _trained(folder: Path, mark: Path, engine: Engine) -> dict[str, npt.NDArray[Any]]:
+    """Train by gradient, leave a file for this process's machine, and return what was learned."""
+    log = PartitionedLog.open(folder)
+    split, facts = PartitionedSplit.of(log, lambda function: engine.map(function, range(len(log))))
+    train = fitted_on_parts(log, split, facts)
+    session = Session(accelerator="cpu", devices=engine.workers)
+    model = AMPCF(8, optimization=Optimization(epochs=3, batch_size=63))
+    model.fit_sums(train, PartUsers(train, split, len(log), facts.events, engine), session)
+    if engine.workers > 1:
+        (mark / _where(0)).touch()
+    return model.arrays()
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_four_processes_on_two_nodes_train_what_one_process_trains(partitioned: Path, tmp_path: Path) -> None:
+    train = partial(_trained, partitioned, tmp_path)
+    with engine_of("ray", 4) as engine:
+        alone, together = train(InProcess()), engine.together(train, 4, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
     assert alone.keys() == together.keys()
     for name, array in alone.items():
         np.testing.assert_array_equal(together[name], array)

@@ -180,8 +180,8 @@ def test_what_needs_the_whole_log_is_refused_before_anything_is_read(partitioned
     def refused(config: str, settings: list[tuple[str, str]], data: DataSettings = data) -> None:
         train_partitioned(read_experiment(config, settings), data, tmp_path / "run", InProcess())
 
-    with pytest.raises(CapabilityError, match=r"AMPCF does not learn from sums.*EASE, LinearNextItem"):
-        refused("ampcf_latent", [])
+    with pytest.raises(CapabilityError, match=r"PersonaEASE does not learn from sums.*AMPCF, EASE, LinearNextItem, MF"):
+        refused("persona_ease", [])
     with pytest.raises(CapabilityError, match=r"Decayed does not learn from sums"):
         refused("ease_personas_decay", [])
     with pytest.raises(CapabilityError, match="feedback 'liked' reads each rating against those of everybody"):

@@ -13,8 +13,16 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.models.ampcf.model import AMPCF
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
-from recsys.models.base import Validate
-from recsys.models.capabilities import FoldIn, PersonaPoints, PersonaRecommender, Retrievable, ScoringNetwork
+from recsys.models.base import FittedOn, Validate
+from recsys.models.capabilities import (
+    FoldIn,
+    PersonaPoints,
+    PersonaRecommender,
+    Retrievable,
+    ScoringNetwork,
+    SummedFit,
+    TrainingUsers,
+)
 from recsys.models.feedback import Weighting, check_weighting
 from recsys.training.session import Session
 from recsys.training.trainable import Optimization
@@ -22,7 +30,7 @@ from recsys.types import Floats, Items
 
 
 @final
-class MF(PersonaRecommender, FoldIn, Retrievable, ScoringNetwork):
+class MF(PersonaRecommender, SummedFit, FoldIn, Retrievable, ScoringNetwork):
     """One vector per user: s_ui = U_u . v_i + b_i. The single-vector twin of `AMPCF`, trained by the same code.
 
     With `users="embedding"` it is matrix factorisation for implicit feedback (Koren, Bell, Volinsky, IEEE Computer
@@ -80,6 +88,10 @@ class MF(PersonaRecommender, FoldIn, Retrievable, ScoringNetwork):
         return True
 
     @property
+    def learns_from_sums(self) -> bool:
+        return self._model.learns_from_sums
+
+    @property
     def folds_in(self) -> bool:
         return self._model.folds_in
 
@@ -109,6 +121,14 @@ class MF(PersonaRecommender, FoldIn, Retrievable, ScoringNetwork):
 
     def _fit(self, train: Interactions, validate: Validate | None, session: Session) -> tuple[int, int]:
         effort = self._model.fit(train, validate, session).effort
+        assert effort is not None
+        return effort.epochs, effort.examples
+
+    def _prepare(self, train: FittedOn) -> None:
+        pass  # the model within does
+
+    def _learn(self, users: TrainingUsers, session: Session) -> tuple[int, int]:
+        effort = self._model.fit_sums(self.fitted_on, users, session).effort
         assert effort is not None
         return effort.epochs, effort.examples
 

@@ -20,7 +20,7 @@ from recsys.models.ampcf.network import EmbeddedPersonas, HistoryPersonas, Perso
 from recsys.models.ampcf.padded import HistoryScores, UserScores
 from recsys.models.ampcf.settings import Attention, HistoryPooling, Objective, Users
 from recsys.models.ampcf.training import EmbeddingTask, HistoryTask, log_share
-from recsys.models.base import Validate
+from recsys.models.base import FittedOn, Validate
 from recsys.models.capabilities import (
     FoldIn,
     PersonaPoints,
@@ -28,14 +28,17 @@ from recsys.models.capabilities import (
     Retrievable,
     RoutesItems,
     ScoringNetwork,
+    SummedFit,
+    TrainingUsers,
 )
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
 from recsys.models.health import PersonaHealth
 from recsys.models.retrieval.points import with_coordinate
 from recsys.models.wrapping import part_of
 from recsys.training.bags import Bags
+from recsys.training.parts import Parts, added, seed_of_part
 from recsys.training.session import Session
-from recsys.training.trainable import Optimization
+from recsys.training.trainable import Optimization, Trainable
 from recsys.types import Floats, Items, Mask
 
 _HEALTH_USERS = 200
@@ -46,7 +49,7 @@ _State = tuple[Float[Tensor, "queries personas dim"], Float[Tensor, "queries per
 
 
 @final
-class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable, ScoringNetwork):
+class AMPCF(PersonaRecommender, SummedFit, FoldIn, RoutesItems, Retrievable, ScoringNetwork):
     """Represent each user by several personas, weighted by their attention to the candidate item.
 
         a_uik = softmax_k( tau * sim(U_uk, v_i) + log pi_uk ),   s_ui = sum_k a_uik U_uk . v_i + b_i
@@ -117,6 +120,10 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable, ScoringNetwork
     @property
     def shares_batches(self) -> bool:
         return True
+
+    @property
+    def learns_from_sums(self) -> bool:
+        return self.users == "history"  # else every user has parameters
 
     @property
     def folds_in(self) -> bool:
@@ -202,9 +209,39 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable, ScoringNetwork
         kind = HistoryTask if self.users == "history" else EmbeddingTask
         sizes = self.optimization.batch_size, self.seed
         task = kind(self._reader, self._scorer, self.objective, train, self._feedback, *sizes)
-        chosen = np.linspace(0, train.n_users - 1, min(train.n_users, _HEALTH_USERS)).astype(np.int32)
-        sample = Queries.from_interactions(train, chosen)
-        identity = json.dumps([self.parameters_of_constructor(), train.fingerprint], sort_keys=True)
+        sample = Queries.from_interactions(train, _health_users(train.n_users))
+        return self._train(task, sample, train.fingerprint, validate, session)
+
+    def _prepare(self, train: FittedOn) -> None:
+        if not self.learns_from_sums:
+            raise CapabilityError(
+                "AMPCF and MF with users='embedding' learn parameters of every user, which needs the whole log; use "
+                "users='history'"
+            )
+        self._feedback = FeedbackReader.of_each(self.feedback, train.clock, "AMPCF")
+
+    def _learn(self, users: TrainingUsers, session: Session) -> tuple[int, int]:
+        train, size = self.fitted_on, self.optimization.batch_size
+        self._build(len(train.users), len(train.items))
+        assert isinstance(self._reader, HistoryPersonas)
+        network = self._reader, self._scorer
+        tasks = {
+            number: HistoryTask(
+                *network, self.objective, log.uses, self._feedback, size, seed_of_part(self.seed, number)
+            )
+            for number, log in users.here().items()
+        }
+        counts = added(torch.stack([task.counts for task in tasks.values()]).sum(0))
+        for task in tasks.values():
+            task.draw_by(counts)
+        parts = Parts(tasks, users.count, network, size)
+        sample = users.some(_health_users(len(train.users)))
+        return self._train(parts, sample, train.fingerprint, users.validate, session)
+
+    def _train(
+        self, task: Trainable, sample: Queries, fingerprint: str, validate: Validate | None, session: Session
+    ) -> tuple[int, int]:
+        identity = json.dumps([self.parameters_of_constructor(), fingerprint], sort_keys=True)
         from recsys.training.lightning import train as run_training  # noqa: PLC0415 (two seconds to import)
 
         epochs = run_training(
@@ -263,3 +300,8 @@ class AMPCF(PersonaRecommender, FoldIn, RoutesItems, Retrievable, ScoringNetwork
             learned = part_of(arrays, prefix)
             module.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in learned.items()})
             module.eval()
+
+
+def _health_users(n_users: int) -> Items:
+    """Return the users on whom health is logged, spread over all."""
+    return np.linspace(0, n_users - 1, min(n_users, _HEALTH_USERS)).astype(np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import final
 
@@ -51,19 +52,32 @@ class PersonaTask(Trainable):
             each.sort_indices()
         indptr, items = (torch.from_numpy(each.astype("int64")) for each in (matrix.indptr, matrix.indices))
         weighted = feedback.feedback == "weighted"
-        # In-batch negatives come in proportion to their count; otherwise count ** 0.5, or uniform (power 0).
-        power = {"uniform": 0.0, "popularity": 0.5, "in_batch": 1.0}[objective.sampler]
-        counts = torch.bincount(items, minlength=train.n_items).float()
-        log_q = sampling.popularity_log_probability(counts, power)
         buffers = {
             "log_users": Bags(items, indptr).rows,
             "log_items": items,
             "log_indptr": indptr,
             "log_features": torch.from_numpy(features.data) if weighted else None,
             "log_targets": torch.from_numpy(matrix.data) if weighted else None,
-            "log_q": log_q,
-            "cumulative": log_q.double().exp().cumsum(0),
         }
+        self._buffer(buffers)
+        self.draw_by(self.counts)
+
+    @property
+    @final
+    def counts(self) -> Int[Tensor, " items"]:
+        """Number of training pairs of each item."""
+        return torch.bincount(self.log_items, minlength=self.n_items)
+
+    @final
+    def draw_by(self, counts: Int[Tensor, " items"]) -> None:
+        """Draw negatives by the number of training pairs of each item, those of other parts of the log included."""
+        # In-batch negatives come in proportion to their count; otherwise count ** 0.5, or uniform (power 0).
+        power = {"uniform": 0.0, "popularity": 0.5, "in_batch": 1.0}[self.objective.sampler]
+        log_q = sampling.popularity_log_probability(counts.float(), power)
+        self._buffer({"log_q": log_q, "cumulative": log_q.double().exp().cumsum(0)})
+
+    @final
+    def _buffer(self, buffers: Mapping[str, Tensor | None]) -> None:
         for name, values in buffers.items():
             self.register_buffer(name, values, persistent=False)  # checkpoints do not hold data
 

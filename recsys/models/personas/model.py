@@ -139,7 +139,7 @@ class WithPersonas(SummedFit, FoldIn, OwnSlate, SparseScores):
 
     @property
     def learns_from_sums(self) -> bool:
-        return isinstance(self.model, SummedFit) and self.model.learns_from_sums
+        return isinstance(self.model, SummedFit) and self.model.learns_from_sums and not self.model.shares_batches
 
     @property
     def base(self) -> Recommender:
