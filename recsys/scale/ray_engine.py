@@ -14,6 +14,7 @@ from typing import Any, Final, final
 from uuid import uuid4
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody, unless the user asks for it
+os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "600")  # busy machines take more than its minute
 
 import ray
 from ray.exceptions import (
