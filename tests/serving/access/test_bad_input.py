@@ -53,7 +53,7 @@ from tests.serving.serving_run import ROOT
         ("PATCH", "/v1/events", None, (405, "method_not_allowed")),
     ],
 )
-def test_bad_input_is_refused_with_a_stablecode_of(
+def test_bad_input_is_refused_with_a_stable_code(
     client: Client, store: EventStore, method: str, path: str, body: Any, expected: tuple[int, str]
 ) -> None:
     before = store.last_sequence()
