@@ -134,7 +134,7 @@ class RunAnswers:
         )
         self._lock = self._users.lock
         self._settings = ListSettings(
-            fingerprint, self._catalogue, store, self._users.cache, recommend, norms, splits, variant
+            fingerprint, self._catalogue, self._users.settings, self._users.cache, recommend, norms, splits, variant
         )
         self._made = MadeLists.of(self._users.model, self._settings)
         self._asking = Asking(fingerprint, fitted, self._catalogue, log)
@@ -241,7 +241,7 @@ class RunAnswers:
             history, age = self._users.reachable(user_id, stale_seconds)
             bound = self._users.bound(user_id, said, history, at, n, stale=age is not None)
             queries, state = self._users.states.at(bound.history, self._now(), at, exclude)
-            written = self._written(user_id, at, said)
+            written = self._written(user_id, at, said, stale=age is not None)
             asked = Asked(n, at, exclude, details, filters)
             listed = self._lists.answered.recommend(bound, queries, state, asked, written)
         return _as_of(listed, age)
@@ -303,11 +303,14 @@ class RunAnswers:
             listed = self._lists.answered.recommend(bound, queries, state, asked, written)
         return _as_of(listed, age)
 
-    def _written(self, user_id: str, at: int | None, said: Circumstances) -> WrittenText | None:
-        """Return the text that a user's list is made of: not of an earlier moment, unless an audit replays it."""
+    def _written(self, user_id: str, at: int | None, said: Circumstances, *, stale: bool = False) -> WrittenText | None:
+        """Return the text that a user's list is made of: not of an earlier moment, unless an audit replays it.
+
+        `stale`: as it was read last.
+        """
         if not (said.profiling and said.of_text) or (at is not None and said.moment is None):
             return None
-        return self._lists.summaries.stored(user_id, self._users.settings_version)
+        return self._lists.summaries.stored(user_id, self._users.settings_version, stale=stale)
 
     def summary(self, user_id: str) -> Summary:
         with self._lock:

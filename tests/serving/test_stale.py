@@ -15,7 +15,9 @@ from benchmarks.serving.processes.postgresql_server import Death, PostgresqlServ
 from recsys.cli.main import main
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
+from recsys.events.store import StoreError, user_hash
 from recsys.serving.access import Limits
+from recsys.serving.users.settings import UserSettings
 from tests.events.store_addresses import OWN_SERVER
 from tests.serving.client import Client, client_of, event, ids, service_of, token
 from tests.serving.norms.normed_run import service_under
@@ -147,6 +149,23 @@ def test_who_brings_a_history_or_a_text_has_a_marked_list(run: Path, tmp_path: P
                 _refused(client, "POST", "/v1/recommendations", json=about)
 
 
+def test_a_change_of_somebody_else_takes_nobodys_list(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "events.db"
+    with open_store(str(file)) as store:
+        client = client_of(service_of(run, store, QUICK), token(store))
+        before = client.get(UNKNOWN).json()
+        client.put("/v1/users/u0/summary", json={"text": "Mostly like i1."}).raise_for_status()
+        written = client.get(KNOWN).json()
+        client.put("/v1/items/i1", json={"title": "Another title"}).raise_for_status()
+        client.post("/v1/events", json={"events": [event("e1", user="u9")]}).raise_for_status()
+        client.get("/v1/users").raise_for_status()
+        with _away(file):
+            for path, list_of_before in ((UNKNOWN, before), (KNOWN, written)):
+                stale = client.get(path).json()
+                assert (stale["stale"], ids(stale)) == (True, ids(list_of_before))
+            _refused(client, "GET", "/v1/users/u9/recommendations")  # what u9 wrote was never read
+
+
 def test_an_erased_user_has_no_stale_list(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "events.db"
     with open_store(str(file)) as store:
@@ -184,6 +203,26 @@ def test_a_stale_list_keeps_the_policy_as_the_person_was_last_known(tmp_path: Pa
             stale = client.get(path).json()
             assert (stale["stale"], ids(stale)) == (True, ids(grown))
             assert client.get(f"{path}?age=12").json()["policy"]["acted"]
+
+
+def test_what_a_person_said_outlives_a_read_that_failed(tmp_path: Path) -> None:
+    file = tmp_path / "events.db"
+    with open_store(str(file)) as store:
+        store.put_setting("u", "circumstances", '{"age": 30}')
+        settings = UserSettings(store)
+        said = settings.of("u")
+        with _away(file):
+            for version in (None, 1):
+                with pytest.raises(StoreError):
+                    settings.of("u", version)
+            assert settings.of("u", stale=True) == said
+            settings.forget(user_hash("u"))
+            with pytest.raises(StoreError):
+                settings.of("u", stale=True)
+        assert settings.of("u", 1) == said
+        store.put_setting("u", "circumstances", '{"age": 31}')
+        assert settings.of("u", 1) == said
+        assert settings.of("u", 2) == settings.of("u") == {"circumstances": '{"age": 31}'}
 
 
 def test_the_setting_is_a_length_of_time(capsys: pytest.CaptureFixture[str]) -> None:

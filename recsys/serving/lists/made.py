@@ -9,7 +9,6 @@ from typing import Self, final
 from recsys.bundles.index import Recommend
 from recsys.data.pairs import Splits
 from recsys.events.impressions.records import Variant
-from recsys.events.store import EventStore
 from recsys.explanations.reasons import with_splits
 from recsys.models.base import Recommender
 from recsys.models.personas.model import WithPersonas
@@ -24,6 +23,7 @@ from recsys.serving.lists.plain import PlainLists
 from recsys.serving.lists.summary import SummaryLists
 from recsys.serving.lists.visit import VisitShelf
 from recsys.serving.norms.norms import Norms
+from recsys.serving.users.settings import UserSettings
 from recsys.serving.users.state import UserCache
 
 
@@ -35,7 +35,7 @@ class ListSettings:
     Attributes:
         fingerprint: of the model.
         catalogue: its items.
-        store: holds what people wrote.
+        users: what they wrote.
         cache: of the states of users.
         recommend: finds the best items of `model.scoring_model`; None: that model itself.
         norms: bind every list; None: nothing does.
@@ -45,7 +45,7 @@ class ListSettings:
 
     fingerprint: str
     catalogue: Catalogue
-    store: EventStore
+    users: UserSettings
     cache: UserCache
     recommend: Recommend | None
     norms: Norms | None
@@ -84,7 +84,7 @@ class MadeLists:
         else:
             maker = PlainLists(model, catalogue, PersonaCorrections(model, settings.fingerprint), recommend)
         cached = CachedLists(maker, settings.cache)
-        summaries = SummaryLists(model, catalogue, settings.store)
+        summaries = SummaryLists(model, catalogue, settings.users)
         splits = settings.splits
         answered = AnsweredLists(
             settings.fingerprint,

@@ -11,7 +11,6 @@ import torch
 
 from recsys.data.queries import Queries
 from recsys.errors import DataError
-from recsys.events.store import EventStore
 from recsys.explanations.reasons.texts import explain_text, written_texts
 from recsys.models.base import Recommendations, Recommender
 from recsys.models.memories.text.grammar import parse, render
@@ -22,14 +21,12 @@ from recsys.serving.items.catalogue import Catalogue
 from recsys.serving.norms.ruled import Ruled
 from recsys.serving.norms.rules import ListRules
 from recsys.serving.records import Shelf, Summary
+from recsys.serving.users.settings import UserSettings
 from recsys.serving.users.state import Listed
 from recsys.types import Doubles, Mask
 
 SUMMARY: Final = "summary"
 """Name of what is stored of a user: the text and its date."""
-
-_CACHED: Final = 10_000
-"""Users of whom it is known in memory what they wrote, mostly nothing."""
 
 
 @final
@@ -61,16 +58,14 @@ class SummaryLists:
     Args:
         model: a fitted model.
         catalogue: its items.
-        store: holds what people wrote.
+        settings: what people wrote.
     """
 
-    def __init__(self, model: Recommender, catalogue: Catalogue, store: EventStore) -> None:
+    def __init__(self, model: Recommender, catalogue: Catalogue, settings: UserSettings) -> None:
         self._model = model
         self._catalogue = catalogue
-        self._store = store
+        self._settings = settings
         self._reader: TextReader | None = None
-        self._written: dict[str, tuple[str, int] | None] = {}
-        self._version = 0
 
     @property
     def _reading(self) -> TextReader:
@@ -90,13 +85,13 @@ class SummaryLists:
         """
         return WrittenText(text, parse(text, self._reading.tables), None)
 
-    def stored(self, user_id: str, version: int) -> WrittenText | None:
-        """Return what a user wrote, as of a version of settings.
+    def stored(self, user_id: str, version: int, *, stale: bool = False) -> WrittenText | None:
+        """Return what a user wrote, as of a version of settings; `stale`: as it was read last.
 
         None without a text, and for one that can no longer be read, as by a model of another catalogue: then the person
         is asked to look at it, and the history counts.
         """
-        written = self._stored(user_id, version)
+        written = self._stored(user_id, version, stale=stale)
         if written is None:
             return None
         try:
@@ -104,16 +99,13 @@ class SummaryLists:
         except DataError:
             return None
 
-    def _stored(self, user_id: str, version: int) -> tuple[str, int] | None:
-        """Return the text that a user wrote, and when; None without one. Read once in each version of settings."""
-        if version != self._version or len(self._written) >= _CACHED:
-            self._written.clear()
-            self._version = version
-        if user_id not in self._written:
-            content = self._store.settings(user_id).get(SUMMARY)
-            said = None if content is None else json.loads(content)
-            self._written[user_id] = None if said is None else (str(said["text"]), int(said["time"]))
-        return self._written[user_id]
+    def _stored(self, user_id: str, version: int, *, stale: bool = False) -> tuple[str, int] | None:
+        """Return the text that a user wrote, and when, Unix seconds; None without one."""
+        content = self._settings.of(user_id, version, stale=stale).get(SUMMARY)
+        if content is None:
+            return None
+        said = json.loads(content)
+        return str(said["text"]), int(said["time"])
 
     def of(self, user_id: str, queries: Queries, version: int) -> Summary:
         """Return what the user wrote, as of a version of settings, else what the history says."""

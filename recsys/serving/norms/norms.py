@@ -31,6 +31,7 @@ from recsys.serving.norms.records import Acted, AppliedPolicy, ItemDecision, Nam
 from recsys.serving.norms.ruled import Ruled
 from recsys.serving.norms.rules import ListRules
 from recsys.serving.users.history import UserHistory
+from recsys.serving.users.settings import UserSettings
 from recsys.types import Ints, Mask
 
 RULES, CONSENTS, PERSON, KEY = "policy", "consents", "circumstances", "ledger_key"
@@ -99,12 +100,12 @@ class Norms:
         self.policy = policy
         self.catalogue = catalogue
         self.ledger = ledger
+        self.settings = UserSettings(store)
         self._order = order
         self._store = store
         self._lock = threading.Lock()
         self._bound: OrderedDict[tuple[object, ...], ListRules] = OrderedDict()
         self._own: OrderedDict[str, tuple[Policy, list[int]]] = OrderedDict()
-        self._settings: OrderedDict[str, Mapping[str, str]] = OrderedDict()
         self._read: weakref.WeakKeyDictionary[UserHistory, tuple[int, bytes, UserHistory]] = weakref.WeakKeyDictionary()
         self._moments = self._moments_of(policy)
 
@@ -114,7 +115,7 @@ class Norms:
         Raises:
             StoreError: the store cannot be read, or was not read of this user before it failed.
         """
-        stored = {} if user_id is None else self._stored(user_id, stale=stale)
+        stored = {} if user_id is None else self.settings.of(user_id, stale=stale)
         person: dict[str, Any] = json.loads(stored.get(PERSON, "{}"))
         consents = frozenset(json.loads(stored.get(CONSENTS, "[]"))) if said.consents is None else said.consents
         context = Context(
@@ -126,20 +127,6 @@ class Norms:
         own = stored.get(RULES)
         policy = self.policy_of(own)
         return Asker(policy, context_class(policy, context), own)
-
-    def _stored(self, user_id: str, *, stale: bool) -> Mapping[str, str]:
-        """Return what is stored of a user."""
-        with self._lock:
-            last = self._settings.pop(user_id, None)
-            if stale and last is not None:
-                self._settings[user_id] = last
-                return last
-        found = self._store.settings(user_id)
-        with self._lock:
-            self._settings[user_id] = found
-            if len(self._settings) > _CACHED:
-                self._settings.popitem(last=False)
-        return found
 
     def policy_of(self, own: str | None) -> Policy:
         """Return the policy with a person's own rules as they are stored; None: those of the file."""
@@ -209,9 +196,7 @@ class Norms:
         return read
 
     def derived(self, history: UserHistory) -> UserHistory | None:
-        """Return and forget what was read of a history in its place, and what was stored of its user."""
-        with self._lock:
-            self._settings.pop(history.user_id, None)
+        """Return and forget what was read of a history in its place."""
         found = self._read.pop(history, None)
         return None if found is None else found[2]
 
@@ -268,7 +253,7 @@ class Norms:
         return self.ledger.append({**content, "policy": self.policy.version, **who})
 
     def _key(self, user_id: str) -> str:
-        stored = self._stored(user_id, stale=True).get(KEY) or self._store.settings(user_id).get(KEY)
+        stored = self.settings.of(user_id, stale=True).get(KEY) or self.settings.of(user_id).get(KEY)
         return stored or self._store.add_setting(user_id, KEY, secrets.token_hex(32))
 
     def _with_own(self, text: str) -> tuple[Policy, list[int]]:

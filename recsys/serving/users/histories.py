@@ -25,6 +25,7 @@ from recsys.serving.users.history import (
     code_of,
     missing_as_nan,
 )
+from recsys.serving.users.settings import UserSettings
 from recsys.types import Kinds
 
 
@@ -44,6 +45,7 @@ class UserHistories:
         log: the log; None: the store holds it all.
         store: the events since.
         learning: of the model's beliefs.
+        settings: of users; those of erased ones are forgotten.
         trained_until: with `log` None, the last change of the store that the model was trained on.
     """
 
@@ -54,6 +56,7 @@ class UserHistories:
         log: Interactions | None,
         store: EventStore,
         learning: BeliefLearning,
+        settings: UserSettings,
         *,
         trained_until: int,
     ) -> None:
@@ -62,6 +65,7 @@ class UserHistories:
         self._log = log
         self._store = store
         self._learning = learning
+        self._settings = settings
         self._trained_until = trained_until
         self._applied = 0
         self._settings_version = 0
@@ -156,6 +160,7 @@ class UserHistories:
         if isinstance(change, Erased):
             if change.sequence > self._trained_until:
                 self._erased.add(change.user_hash)
+            self._settings.forget(change.user_hash)
             history = self._histories.pop(change.user_hash, None)
             if history is not None:
                 former.append(history)

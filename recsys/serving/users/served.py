@@ -29,6 +29,7 @@ from recsys.serving.users.history import (
     code_of,
     missing_as_nan,
 )
+from recsys.serving.users.settings import UserSettings
 from recsys.serving.users.state import UserCache, UserStates
 
 MEANT: Final = "meant:"
@@ -87,8 +88,9 @@ class ServedUsers:
         self._weighs_answers = weighs_answers(model)
         self._now = now
         self._norms = norms
+        self.settings = UserSettings(store) if norms is None else norms.settings
         self._histories = UserHistories(
-            model, self.trained_numbers, log, store, self.learning, trained_until=trained_until
+            model, self.trained_numbers, log, store, self.learning, self.settings, trained_until=trained_until
         )
         self._read_at = 0  # Unix seconds of the last time that the store answered
         self._failed_until = 0.0  # by the monotonic clock
@@ -214,7 +216,7 @@ class ServedUsers:
 
     def _note_meant(self, history: UserHistory) -> None:
         """Read about which items the person has confirmed the answer."""
-        names = self._store.settings(history.user_id)
+        names = self.settings.of(history.user_id, self.settings_version)
         items = [name.removeprefix(MEANT) for name in names if name.startswith(MEANT)]
         numbers = self._catalogue.numbers
         meant = frozenset(numbers[item] for item in items if item in numbers)
