@@ -34,6 +34,7 @@ from recsys.explanations.similarity import persona_similarity
 from recsys.models.base import ReadOut, Recommendations, Recommender
 from recsys.models.capabilities import AdditivePersonas, PersonaRecommender
 from recsys.models.linear.exact_sums import ExactSums
+from recsys.models.personas.found import FoundPersonas
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
 from recsys.types import Doubles, Items, Mask
@@ -91,6 +92,7 @@ def explanation_columns(
     recommendations: Recommendations,
     *,
     wide: Recommendations | None = None,
+    found: FoundPersonas | None = None,
     evidence: int = 3,
     searched: int | None = None,
 ) -> Iterator[ExplanationColumns]:
@@ -99,6 +101,7 @@ def explanation_columns(
     Args:
         model, queries, recommendations, evidence, searched: see there.
         wide: longer lists of the best scores, which save scoring anew.
+        found: the personas of the users of a model that finds them, which saves finding them anew.
     """
     for start in range(0, max(1, len(queries)), BATCH):  # of no queries no rows, but all columns
         rows = np.arange(start, min(start + BATCH, len(queries)))
@@ -107,7 +110,8 @@ def explanation_columns(
         described = not read.model.folds_in or _has_personas(read.model)
         facts = UserFacts.of(read.model, batch) if described else None
         beyond = None if wide is None else wide.take(rows)
-        yield _columns(read, facts, recommendations.take(rows), evidence, None, searched, beyond)
+        of_batch = None if found is None else found.take(rows)
+        yield _columns(read, facts, recommendations.take(rows), evidence, None, searched, beyond, of_batch)
 
 
 @final
@@ -179,10 +183,11 @@ def _columns(
     contributions: Tensor | None,
     searched: int | None,
     wide: Recommendations | None = None,
+    found: FoundPersonas | None = None,
 ) -> ExplanationColumns:
     """See `explain_read`; `facts` of models that fold in and have no learned personas are not needed."""
     if read.model.folds_in:
-        columns = _by_contributions(read, facts, recommendations, evidence, contributions, searched, wide)
+        columns = _by_contributions(read, facts, recommendations, evidence, contributions, searched, wide, found)
     else:
         assert facts is not None
         columns = _by_resemblance(read, facts, recommendations, evidence)
@@ -201,11 +206,12 @@ def _by_contributions(
     contributions: Tensor | None,
     searched: int | None,
     wide: Recommendations | None,
+    found: FoundPersonas | None,
 ) -> ExplanationColumns:
     model, queries = read.model, read.queries
-    found, slate = None, None
+    slate = None
     if isinstance(model, WithPersonas):
-        found, slate = model.found(queries), model.chosen_slate
+        found, slate = model.found(queries) if found is None else found, model.chosen_slate
     explained = ExplainedLists(
         UserList(model, queries, recommendations, found, slate, wide=wide),
         recent=read.recent,

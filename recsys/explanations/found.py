@@ -9,6 +9,7 @@ from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.explanations.deeds import may_be_reasons
 from recsys.explanations.naming import distinctive, genre_lift
+from recsys.explanations.padded import BATCH
 from recsys.explanations.records import GenreShare, PersonaDescription, PersonaItem, often
 from recsys.explanations.text import WHOLE
 from recsys.models.base import Recommendations
@@ -83,19 +84,21 @@ def names_of_found(model: WithPersonas, queries: Queries, found: FoundPersonas) 
         queries: the users, with all of their events that are visible; weights do not count.
         found: their personas.
     """
-    names = []
-    for row in range(len(queries)):
-        numbers = found.numbers[row].tolist()
-        if int(found.personas.counts[row]) == 1:
-            whole = TasteName(WHOLE, "labels", (WHOLE,), 1.0)
-            names.append([None if number == UNKNOWN else whole for number in numbers])
-            continue
-        user, own = queries.take(np.asarray([row])).with_weights(None), found.take(np.asarray([row]))
-        before = user.keep(until_checkpoint(user))
-        known = own.personas.of_events(model.dictionary, before)
-        if not np.isin(np.flatnonzero(own.numbers[0] != UNKNOWN), known).all():
-            before = user  # a persona that began after the checkpoint
-        names.append(own_names(model, before, own, may_be_reasons(before)))
+    whole = TasteName(WHOLE, "labels", (WHOLE,), 1.0)
+    names = [[None if number == UNKNOWN else whole for number in numbers] for numbers in found.numbers.tolist()]
+    several = np.flatnonzero(found.personas.counts != 1)
+    for start in range(0, len(several), BATCH):
+        rows = several[start : start + BATCH]
+        users, own = queries.take(rows).with_weights(None), found.take(rows)
+        before = until_checkpoint(users)
+        of_event = own.personas.of_events(model.dictionary, users)
+        known = np.zeros(own.numbers.shape, np.bool_)
+        old = before & (of_event != UNKNOWN)
+        known[users.history.rows[old], of_event[old]] = True
+        fresh = ((own.numbers != UNKNOWN) & ~known).any(1)  # a persona that began after the checkpoint
+        users = users.keep(before | fresh[users.history.rows])
+        for row, of_user in zip(rows.tolist(), own_names(model, users, own, may_be_reasons(users)), strict=True):
+            names[row] = of_user
     return names
 
 

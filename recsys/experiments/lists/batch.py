@@ -71,6 +71,10 @@ class RunLists:
 
     def columns(self, queries: Queries, lists: Recommendations | None = None) -> Iterator[ExplanationColumns]:
         """Yield the lists with their reasons as columns, of some queries after the other; see `explained`."""
+        if lists is None and isinstance(self.model, WithPersonas):
+            found = self.model.found(queries)
+            lists = self.model.recommend_to(queries, found, self.n)
+            return explanation_columns(self.model, queries, lists, found=found)
         if lists is not None or isinstance(self.model, OwnSlate) or self.listed_by != self.model.recommend:
             return explanation_columns(self.model, queries, self.lists(queries) if lists is None else lists)
         wide = self.model.recommend(queries, min(self.n + BEYOND, self.model.n_items))

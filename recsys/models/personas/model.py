@@ -20,8 +20,9 @@ from recsys.checks import positive
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Queries
+from recsys.data.vocabulary import UNKNOWN
 from recsys.errors import CapabilityError
-from recsys.models.base import FittedOn, ReadOut, Recommender, Validate
+from recsys.models.base import FittedOn, ReadOut, Recommendations, Recommender, Validate
 from recsys.models.capabilities import FoldIn, OwnSlate, SummedFit, TrainingUsers, WholeLog, as_fold_in
 from recsys.models.personas.attention import PersonaAttention, typical_scale
 from recsys.models.personas.choice import SLATES, UNCHOSEN, chosen_sharpness, chosen_slate, sufficient
@@ -241,21 +242,32 @@ class WithPersonas(SummedFit, FoldIn, OwnSlate, SparseScores):
         """Return the name of a persona's public number."""
         return self.names.names[number]
 
+    def recommend_to(self, queries: Queries, found: FoundPersonas, n: int) -> Recommendations:
+        """Return what `recommend` does, given the personas of the users."""
+        if isinstance(self._slate, Greedy):
+            return self.recommend(queries, n)
+        return self.recommend(queries, n, slate=self._slate, owners=self.owners(queries, found))
+
     def recommended_alone(self, queries: Queries, found: FoundPersonas, n: int) -> Items:
-        """Return what the events of each persona alone would recommend, without decay, "K n"; `UNKNOWN` at the end.
+        """Return what the events of each persona alone would recommend, without decay, "queries K n".
 
         Args:
-            queries: one user; only its own history is left out.
-            found: the personas.
+            queries: the users; only their own histories are left out.
+            found: their personas.
             n: items of each persona.
+
+        Returns:
+            Item numbers; `UNKNOWN` at the end, and where there is no persona.
         """
-        count = found.numbers.shape[1]
         model = self.scoring_model
         assert isinstance(model, WithPersonas)
-        of_event = found.personas.of_events(self.dictionary, queries)
-        whole = replace(queries.with_weights(None).take(np.zeros(count, np.int64)), exclude=None)
-        alone = whole.keep((of_event == np.arange(count)[:, None]).ravel())
-        return model.base.recommend(alone, n, slate=Greedy()).items
+        user, persona = np.nonzero(found.numbers != UNKNOWN)
+        whole = replace(queries.with_weights(None).take(user), exclude=None)
+        of_event = found.personas.of_items(self.dictionary, user[whole.history.rows], whole.history.items)
+        alone = whole.keep(of_event == persona[whole.history.rows])
+        items = np.full((*found.numbers.shape, n), UNKNOWN, np.int32)
+        items[user, persona] = model.base.recommend(alone, n, slate=Greedy()).items
+        return items
 
     def owners(
         self, queries: Queries, found: FoundPersonas, *, muted: Mask | None = None, boosted: Mask | None = None

@@ -227,7 +227,7 @@ class Uses:
         """Return the events of some items."""
         return cls(labels.has[items].toarray(), labels.years[items], counts, seen)
 
-    def take(self, rows: Mask) -> Uses:
+    def take(self, rows: Mask | slice) -> Uses:
         """Return some of them."""
         return Uses(self.has[rows], self.years[rows], self.counts[rows], self.seen)
 
@@ -242,7 +242,7 @@ class Uses:
         """Return the share of the events that do, without what is added."""
         return float(self.counts @ self.matching(columns, span)) / max(1e-12, self.total)
 
-    @property
+    @cached_property
     def total(self) -> float:
         return float(self.counts.sum())
 
@@ -269,15 +269,23 @@ def names_that_hold(
         recommended: items that are recommended under the name.
         others: events of other personas: of each the name must hold less often, by a factor of 1.5.
     """
-    parts = [own, recommended]
-    found: list[tuple[float, TasteName]] = []
+    found = [(worth_of(name), name) for name in _holding(labels, [own, recommended], others)]
+    yield from sorted(found, key=lambda pair: (-pair[0], pair[1].text))
+
+
+def some_name_holds(labels: Labels, own: Uses, others: Sequence[Uses]) -> bool:
+    """Return whether there would be a name if what is recommended were like the events; see `names_that_hold`."""
+    return next(_holding(labels, [own, own], others), None) is not None
+
+
+def _holding(labels: Labels, parts: Sequence[Uses], others: Sequence[Uses]) -> Iterator[TasteName]:
+    """Yield the names of labels that hold, in no order."""
     for columns, span in _candidates(labels, parts):
         if LEAST_LIFT * labels.base(columns, span) > 1.0:
             continue
         name = measured(labels, columns, span, parts)
         if holds(name) and all(APART * each.share_of(columns, span) <= name.holds for each in others):
-            found.append((worth_of(name), name))
-    yield from sorted(found, key=lambda pair: (-pair[0], pair[1].text))
+            yield name
 
 
 def holds(name: TasteName) -> bool:

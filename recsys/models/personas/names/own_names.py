@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, combinations
+from itertools import chain, combinations, pairwise
 from typing import Final, final
 
 import numpy as np
@@ -24,6 +24,7 @@ from recsys.models.personas.names.labels import (
     measured,
     names_that_hold,
     parsed,
+    some_name_holds,
     worth_of,
 )
 from recsys.types import Ints, Items, Mask
@@ -38,8 +39,8 @@ _TITLES: Final = 24
 """Own titles, of which two are chosen."""
 
 
-def own_names(model: WithPersonas, queries: Queries, found: FoundPersonas, liked: Mask) -> list[TasteName | None]:
-    """Return the name of each persona of one user, "K"; None where there is none. No two are the same.
+def own_names(model: WithPersonas, queries: Queries, found: FoundPersonas, liked: Mask) -> list[list[TasteName | None]]:
+    """Return the names of personas, "queries K"; None where there is none. No two of a user are the same.
 
     A persona has the best name of labels that hold for its own events, and for what it would be recommended alone
     (`names_that_hold`); that of the dictionary is worth half as much again as the user's own. Where none holds, or a
@@ -51,24 +52,49 @@ def own_names(model: WithPersonas, queries: Queries, found: FoundPersonas, liked
 
     Args:
         model: fitted.
-        queries: one user, with the events from which names are made; weights do not count.
-        found: the personas.
+        queries: the users, with the events from which names are made; weights do not count.
+        found: their personas.
         liked: "events", which may stand for what the user likes.
     """
-    return _Namer(model, queries, found, liked).names(found.numbers[0].tolist())
+    of_event = found.personas.of_events(model.dictionary, queries)
+    chosen = np.flatnonzero(queries.counted & (of_event != UNKNOWN))
+    items, persona, liked = queries.history.items[chosen], of_event[chosen], liked[chosen]
+    uses = Uses.of(model.labels, items, np.ones(len(items)))
+    alone = _Alone(model, queries, found)
+    ends = np.searchsorted(chosen, queries.history.indptr).tolist()
+    spans = [slice(start, end) for start, end in pairwise(ends)]
+    return [
+        _Namer(model, alone, row, items[span], persona[span], liked[span], uses.take(span)).names(numbers)
+        for row, (span, numbers) in enumerate(zip(spans, found.numbers.tolist(), strict=True))
+    ]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Alone:
+    """What is recommended for each persona alone; found, for all users at once, when first asked for."""
+
+    model: WithPersonas
+    queries: Queries
+    found: FoundPersonas
+
+    @cached_property
+    def items(self) -> Items:
+        """ "queries K n"."""
+        return self.model.recommended_alone(self.queries, self.found, _ALONE)
 
 
 @final
 class _Namer:
     """The events of one user, by persona."""
 
-    def __init__(self, model: WithPersonas, queries: Queries, found: FoundPersonas, liked: Mask) -> None:
-        self._model, self._queries, self._found = model, queries, found
+    def __init__(
+        self, model: WithPersonas, alone: _Alone, row: int, items: Items, persona: Items, liked: Mask, uses: Uses
+    ) -> None:
+        self._model, self._alone, self._row = model, alone, row
         self._titles, self._vectors = model.fitted_on.metadata.titles, model.dictionary.vectors
-        of_event = found.personas.of_events(model.dictionary, queries)
-        chosen = queries.counted & (of_event != UNKNOWN)
-        self._items, self._persona, self._liked = queries.history.items[chosen], of_event[chosen], liked[chosen]
-        self._uses = Uses.of(model.labels, self._items, np.ones(len(self._items)))
+        self._items, self._persona, self._liked = items, persona, liked
+        self._uses = [uses.take(persona == place) for place in range(alone.found.numbers.shape[1])]
 
     def names(self, numbers: list[int]) -> list[TasteName | None]:
         """Return the names of the personas with some numbers."""
@@ -79,23 +105,22 @@ class _Namer:
             if numbers[place] == UNKNOWN:
                 continue
             mine = self._persona == place
-            candidates = chain(self._by_labels(place, mine, numbers[place]), self._by_titles(mine))
+            candidates = chain(self._by_labels(place, numbers[place]), self._by_titles(mine))
             name = next((name for name in candidates if name.text not in taken), self._model.name_of(numbers[place]))
             chosen[place] = name
             taken.add(name.text)
         return chosen
 
-    def _by_labels(self, place: int, mine: Mask, number: int) -> Iterator[TasteName]:
+    def _by_labels(self, place: int, number: int) -> Iterator[TasteName]:
         """Yield the names of labels that hold, best first."""
-        own, labels = self._uses.take(mine), self._model.labels
-        others = [
-            self._uses.take(self._persona == other) for other in range(len(self._found.numbers[0])) if other != place
-        ]
+        own, labels = self._uses[place], self._model.labels
+        others = [uses for other, uses in enumerate(self._uses) if other != place and len(uses.years)]
         shared = self._model.name_of(number)
         said = None if shared.kind == "titles" else parsed(shared, labels)
-        if said is None and next(names_that_hold(labels, own, own, others), None) is None:  # as of most personas
+        if said is None and not some_name_holds(labels, own, others):
             return
-        items = self._recommended[place][self._recommended[place] != UNKNOWN]
+        items = self._alone.items[self._row, place]
+        items = items[items != UNKNOWN]
         if not len(items):
             return
         parts = [own, Uses.of(labels, items, np.ones(len(items)))]
@@ -106,11 +131,6 @@ class _Namer:
                 found.append((_SHARED * worth_of(again), again))
         found.sort(key=lambda pair: (-pair[0], pair[1].text))
         yield from (name for _, name in found)
-
-    @cached_property
-    def _recommended(self) -> Items:
-        """ "K n", what is recommended for each persona alone."""
-        return self._model.recommended_alone(self._queries, self._found, _ALONE)
 
     def _by_titles(self, mine: Mask) -> Iterator[TasteName]:
         """Yield names of two of the persona's titles, best first, then of one."""
