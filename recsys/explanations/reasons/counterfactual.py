@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations
 from typing import final
 
@@ -31,6 +32,9 @@ _RIVALS = 48
 """Candidates that may take the place of an item."""
 
 _ROUNDS = 4
+
+_Guess = tuple[float, tuple[int, ...]]
+"""A set, and how far the item would fall below its seat without it."""
 
 _TOGETHER = 12, 64
 """Sets that are tried in one step, which is short, or as many as are fastest."""
@@ -111,7 +115,7 @@ class _Search:
     column: int
     events: Ints
     support: Doubles
-    guesses: list[list[tuple[float, tuple[int, ...]]]]
+    guesses: list[list[_Guess]] = field(default_factory=list)
     answers: dict[tuple[int, ...], bool] = field(default_factory=dict)
 
     def next(self) -> list[tuple[int, ...]]:
@@ -183,7 +187,8 @@ def _searches(
     own = standing[np.arange(len(column)), np.maximum(column, 0)]
     standing = np.where(np.isfinite(standing), standing, -np.inf)
     held = column[column != UNKNOWN]
-    searches = []
+    worths, gains = np.full((len(places), n + _RIVALS), -np.inf), np.full((len(places), _TRIED, n + _RIVALS), -np.inf)
+    searches: list[_Search] = []
     for place in places:
         target = int(column[place])
         owner = int(owners[place])
@@ -204,48 +209,75 @@ def _searches(
         against = added[events] - (listed.contributions[events][:, coming].mean(1) if len(coming) else 0.0)
         events = events[np.argsort(-against, kind="stable")[:_TRIED]]
         change = listed.effects(events)
-        gain = change[:, [target]] - change[:, rivals]
-        searches.append(_Search(place, target, events, added[events], _guesses(worth[rivals], gain, n)))
+        if len(rivals) >= n:
+            worths[len(searches), : len(rivals)] = worth[rivals]
+            gains[len(searches), : len(events), : len(rivals)] = change[:, [target]] - change[:, rivals]
+        searches.append(_Search(place, target, events, added[events]))
+        yield
+    if searches:
+        count, tried = len(searches), max(len(search.events) for search in searches)
+        for search, guesses in zip(searches, _guesses(worths[:count], gains[:count, :tried], n), strict=True):
+            search.guesses = guesses
         yield
     return searches
 
 
-def _guesses(worth: Doubles, gain: Doubles, n: int) -> list[list[tuple[float, tuple[int, ...]]]]:
-    """Return promising sets of each size from 1 to `MOST`, with how far the item falls below the n-th of its rivals.
+def _guesses(worth: Doubles, gain: Doubles, n: int) -> list[list[list[_Guess]]]:
+    """Return for items promising sets of each size from 1 to `MOST`, with how far the item falls below its n-th rival.
 
     Args:
-        worth: "rivals", what each is worth more than the item.
-        gain: "tried rivals", what it gains on the item without the event.
-        n: length of the list.
+        worth: "items rivals", what each is worth more than the item; -inf where there are fewer.
+        gain: "items tried rivals", what it gains on the item without the event; -inf for no event.
+        n: length of the list; no more than there are rivals.
     """
-    tried, rivals = gain.shape
-    if rivals < n:
-        return []
-
-    def below(falls: Doubles) -> Doubles:
-        return np.partition(worth + falls, rivals - n, axis=1)[:, rivals - n]
-
-    margin = below(gain)
-    order = np.argsort(-margin, kind="stable")
-    guesses: list[list[tuple[float, tuple[int, ...]]]]
-    guesses = [[(float(margin[one]), (int(one),)) for one in order[:_BEAM].tolist()]]
-    one, other = np.triu_indices(min(tried, _PAIRED), 1)
-    sets = np.sort(np.column_stack([order[one], order[other]]), axis=1)
-    falls = gain[sets[:, 0]] + gain[sets[:, 1]]
-    enough = margin[order[0]] > 0
-    while len(sets) and len(guesses) < MOST:
-        margin = below(falls)
-        best: dict[tuple[int, ...], int] = {}
-        for place in np.argsort(-margin, kind="stable")[: _BEAM * sets.shape[1]].tolist():  # a set may come repeatedly
-            best.setdefault(tuple(sets[place].tolist()), place)
-        chosen = dict(list(best.items())[:_BEAM])
-        guesses.append([(float(margin[place]), numbers) for numbers, place in chosen.items()])
-        if enough:  # one size beyond the smallest that seems to do
+    count, tried, rivals = gain.shape
+    bits = 1 << np.arange(tried)
+    guesses: list[list[list[_Guess]]] = [[] for _ in range(count)]
+    open_ = np.arange(count)
+    # Of the sets of each size: their number, whose bits are events, and what the rivals gain without them.
+    key, falls = np.broadcast_to(bits, (count, tried)), gain
+    for size in range(1, MOST + 1):
+        margin = np.partition(worth[open_, None] + falls, rivals - n, axis=2)[:, :, rivals - n]
+        order = np.argsort(-margin, axis=1, kind="stable")
+        beam, again = _distinct(np.take_along_axis(key, order, 1), order)
+        key, best = np.take_along_axis(key, beam, 1), np.where(again, -np.inf, np.take_along_axis(margin, beam, 1))
+        goes_on = np.zeros(len(open_), np.bool_)
+        for place, (item, keys, margins) in enumerate(zip(open_.tolist(), key.tolist(), best.tolist(), strict=True)):
+            of_size = [(far, _members(one)) for far, one in zip(margins, keys, strict=True) if far > -np.inf]
+            if of_size:  # one size beyond the smallest that seems to do
+                goes_on[place] = not guesses[item] or guesses[item][-1][0][0] <= 0
+                guesses[item].append(of_size)
+        rows = np.flatnonzero(goes_on)
+        if size == MOST or tried == 1 or not len(rows):
             break
-        enough = guesses[-1][0][0] > 0
-        beam, places = sets[list(chosen.values())], list(chosen.values())
-        wider, added = np.repeat(beam, tried, axis=0), np.tile(np.arange(tried), len(beam))
-        new = (wider != added[:, None]).all(1)
-        sets = np.sort(np.column_stack([wider, added])[new], axis=1)
-        falls = (falls[places][:, None] + gain[None]).reshape(-1, rivals)[new]
+        open_ = open_[rows]
+        if size == 1:
+            one, other = np.triu_indices(min(tried, _PAIRED), 1)
+            first, second = order[rows][:, one], order[rows][:, other]
+            key, falls = bits[first] | bits[second], gain[open_[:, None], first] + gain[open_[:, None], second]
+            continue
+        smaller = key[rows][:, :, None]
+        falls = falls[rows[:, None], beam[rows]][:, :, None] + gain[open_, None]
+        falls[((smaller & bits) > 0) | again[rows][:, :, None]] = -np.inf
+        key, falls = (smaller | bits).reshape(len(rows), -1), falls.reshape(len(rows), -1, rivals)
     return guesses
+
+
+def _distinct(key: Ints, order: Ints) -> tuple[Ints, Mask]:
+    """Return the places of the best sets, "items beam", and which are there twice because there are fewer.
+
+    Args:
+        key: "items sets", numbers of sets, the most promising first.
+        order: "items sets", their places.
+    """
+    key = key[:, : _BEAM * MOST]  # a set of some size may come as often as it has events
+    earlier = np.tri(key.shape[1], k=-1, dtype=np.bool_)
+    twice = ((key[:, :, None] == key[:, None]) & earlier).any(2)
+    first = np.argsort(twice, axis=1, kind="stable")[:, :_BEAM]
+    return np.take_along_axis(order, first, 1), np.take_along_axis(twice, first, 1)
+
+
+@cache
+def _members(key: int) -> tuple[int, ...]:
+    """Return the numbers of the events of a set, ascending."""
+    return tuple(event for event in range(_TRIED) if key >> event & 1)
