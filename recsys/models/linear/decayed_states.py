@@ -172,10 +172,9 @@ class _Entries:
         self._weights.append(weights)
 
     def matrix(self, rows: int, columns: int) -> sp.csr_matrix:
-        if not self._rows:
-            return sp.csr_matrix((rows, columns), dtype=np.float32)
-        weights = np.concatenate(self._weights).astype(np.float32)
-        return sp.csr_matrix((weights, (np.concatenate(self._rows), np.concatenate(self._columns))), (rows, columns))
+        weights = np.concatenate([np.zeros(0), *self._weights]).astype(np.float32)
+        row, column = (np.concatenate([np.zeros(0, np.int64), *each]) for each in (self._rows, self._columns))
+        return sp.csr_matrix((weights, (row, column)), (rows, columns))
 
 
 @final
@@ -183,11 +182,11 @@ class _Step:
     """Makes some rows of a table as sums of rows of another, or of other rows of the same."""
 
     def __init__(self, matrix: sp.csr_matrix, rows: slice) -> None:
-        arrays = (torch.from_numpy(array.astype(np.int32)) for array in (matrix.indptr, matrix.indices))
+        indptr, indices = (torch.from_numpy(array.astype(np.int32)) for array in (matrix.indptr, matrix.indices))
         with warnings.catch_warnings():  # that such matrices are "in beta"
             warnings.simplefilter("ignore", UserWarning)
             data = torch.from_numpy(matrix.data)
-            self._matrix = torch.sparse_csr_tensor(*arrays, data, matrix.shape, check_invariants=False)
+            self._matrix = torch.sparse_csr_tensor(indptr, indices, data, matrix.shape, check_invariants=False)
         self._rows = rows
 
     def __call__(self, table: Float[Tensor, "columns n"], made: Float[Tensor, "rows n"]) -> None:

@@ -58,7 +58,7 @@ def own_names(model: WithPersonas, queries: Queries, found: FoundPersonas, liked
     """
     of_event = found.personas.of_events(model.dictionary, queries)
     chosen = np.flatnonzero(queries.counted & (of_event != UNKNOWN))
-    items, persona, liked = queries.history.items[chosen], of_event[chosen], liked[chosen]
+    items, persona, liked = queries.history.items[chosen].astype(np.int64), of_event[chosen], liked[chosen]
     uses = Uses.of(model.labels, items, np.ones(len(items)))
     alone = _Alone(model, queries, found)
     ends = np.searchsorted(chosen, queries.history.indptr).tolist()
@@ -89,7 +89,7 @@ class _Namer:
     """The events of one user, by persona."""
 
     def __init__(
-        self, model: WithPersonas, alone: _Alone, row: int, items: Items, persona: Items, liked: Mask, uses: Uses
+        self, model: WithPersonas, alone: _Alone, row: int, items: Ints, persona: Items, liked: Mask, uses: Uses
     ) -> None:
         self._model, self._alone, self._row = model, alone, row
         self._titles, self._vectors = model.fitted_on.metadata.titles, model.dictionary.vectors
