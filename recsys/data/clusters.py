@@ -6,9 +6,12 @@ from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import LinearOperator, eigsh, svds
 
-from recsys.types import Doubles, Ints
+from recsys.types import Doubles, Floats, Ints, Mask
+
+_ROWS: Final = 1024
+"""Rows of a matrix of items that are converted to double precision at a time."""
 
 
 def unit_rows(vectors: Doubles) -> Doubles:
@@ -38,6 +41,34 @@ def pure_svd(matrix: sp.csr_matrix, dim: int, seed: int = 0) -> Doubles:
         start = np.random.default_rng(seed).uniform(0.5, 1.5, smaller)
         _, strength, right = svds(matrix.astype(np.float64), k=rank, v0=start)
         vectors = np.asarray(right).T * np.asarray(strength)
+    return _directions(vectors, used)
+
+
+def pure_svd_of_gram(gram: Floats, n_users: int, dim: int, seed: int = 0) -> Doubles:
+    """Return what `pure_svd` returns, up to rounding, given the Gram matrix M' M = V S S V' in place of M.
+
+    Args:
+        gram: "items items", how many users used both of two items.
+        n_users: the number of rows of M.
+        dim, seed: see `pure_svd`.
+    """
+    n_items, used = len(gram), gram.diagonal() > 0
+    rank = min(dim, min(n_users, n_items) - 1)
+    if rank < 1:
+        return unit_rows(used[:, None].astype(np.float64))
+
+    def times(vector: Doubles) -> Doubles:
+        blocks = (gram[start : start + _ROWS].astype(np.float64) for start in range(0, n_items, _ROWS))
+        return np.concatenate([block @ vector for block in blocks])
+
+    start = np.random.default_rng(seed).uniform(0.5, 1.5, n_items)
+    operator = LinearOperator((n_items, n_items), matvec=times, dtype=np.float64)
+    strength, vectors = eigsh(operator, k=rank, v0=start)
+    return _directions(vectors * np.sqrt(np.maximum(strength, 0)), used)
+
+
+def _directions(vectors: Doubles, used: Mask) -> Doubles:
+    """Return unit rows, or rows of zeros for items outside the leading factors and those that nobody used."""
     # The vector of an item outside the leading factors is rounding noise, without a meaningful direction.
     noise = 1e-9 * max(float(np.abs(vectors).max(initial=0.0)), 1e-300)
     vectors[np.linalg.norm(vectors, axis=1) < noise] = 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
-from recsys.data.clusters import pure_svd, spherical_kmeans
+from recsys.data.clusters import pure_svd, pure_svd_of_gram, spherical_kmeans
 from recsys.data.interactions import Interactions
 from recsys.data.items import ItemMetadata
 from recsys.data.queries import Ragged
@@ -62,6 +63,16 @@ def test_items_without_events_have_no_taste() -> None:
     assert not tastes.shares[4].any()
     assert not tastes.has_taste[[4, UNKNOWN]].any()
     assert tastes.has_taste[:4].all()
+
+
+@pytest.mark.parametrize("n_users", [12, 60])
+def test_pure_svd_of_the_gram_matrix_has_the_same_cosines(n_users: int) -> None:
+    """Fewer users than items, and more; nobody used the first item."""
+    dense = (np.random.default_rng(1).random((n_users, 30)) < 0.3).astype(np.float32)
+    dense[:, 0] = 0
+    one, other = pure_svd(csr_matrix(dense), 5), pure_svd_of_gram(dense.T @ dense, n_users, 5)
+    np.testing.assert_allclose(other @ other.T, one @ one.T, atol=1e-9)
+    np.testing.assert_array_equal(pure_svd_of_gram(dense[:1].T @ dense[:1], 1, 5), pure_svd(csr_matrix(dense[:1]), 5))
 
 
 def test_pure_svd_equals_the_dense_decomposition() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from recsys.data.partitions.log import PartitionedLog
 from recsys.data.partitions.splitting import PartitionedSplit
-from recsys.models import AMPCF, EASE, LinearNextItem, WithPersonas
+from recsys.models import AMPCF, EASE, LinearNextItem, PersonaEASE, WithPersonas
 from recsys.models.capabilities import SummedFit
 from recsys.scale.engine import Engine, InProcess
 from recsys.scale.engines import engine_of
@@ -65,7 +65,14 @@ def test_pieces_are_done_on_both_nodes() -> None:
 
 @pytest.mark.usefixtures("two_nodes")
 @pytest.mark.parametrize(
-    "model", [EASE(20.0), LinearNextItem(regularization=5.0), WithPersonas(EASE(20.0), sharpness=None)], ids=repr
+    "model",
+    [
+        EASE(20.0),
+        LinearNextItem(regularization=5.0),
+        PersonaEASE(regularization=20.0, factors=8),
+        WithPersonas(EASE(20.0), sharpness=None),
+    ],
+    ids=repr,
 )
 def test_four_workers_on_two_nodes_learn_what_one_process_learns(partitioned: Path, model: SummedFit) -> None:
     log = PartitionedLog.open(partitioned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self, final
 
 import numpy as np
@@ -12,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from recsys.checks import positive, seed_of_draws
-from recsys.data.clusters import pure_svd, spherical_kmeans, unit_rows
+from recsys.data.clusters import pure_svd, pure_svd_of_gram, spherical_kmeans, unit_rows
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.models.base import Validate
+from recsys.models.base import FittedOn, Validate
 from recsys.models.capabilities import (
     AdditiveEvents,
     AdditivePersonas,
@@ -25,9 +26,12 @@ from recsys.models.capabilities import (
     PersonaRecommender,
     RoutesItems,
     SampledContributions,
+    SummedFit,
+    TrainingUsers,
     WeightedFit,
 )
 from recsys.models.feedback import FeedbackReader, Weighting, check_weighting
+from recsys.models.linear.ease import Cooccurrence
 from recsys.models.linear.exact_sums import ExactSummation, ExactSums
 from recsys.models.linear.operations import (
     CachedColumns,
@@ -39,14 +43,16 @@ from recsys.models.linear.operations import (
     weighted_sum,
 )
 from recsys.models.linear.persona_ridge import PersonaRidge
+from recsys.models.linear.persona_sums import solve_sums
 from recsys.training.progress import FitProgress
 from recsys.training.session import Session
-from recsys.types import Floats, Ints, Items
+from recsys.types import Doubles, Floats, Ints, Items
 
 
 @final
 class PersonaEASE(
     PersonaRecommender,
+    SummedFit,
     FoldIn,
     SampledContributions,
     RoutesItems,
@@ -221,23 +227,47 @@ class PersonaEASE(
         fit = f"PersonaEASE on {train.n_users} users and {train.n_items} items"
         needed = PersonaRidge.memory_gb(train.n_users, train.n_items)
         check_memory(fit, needed, self.memory_limit_gb, "use AMPCF (configs/ampcf_latent.yaml), IALS or ItemKNN")
-        self._routing = self._route(train)
+        self._routing = np.ones((train.n_items, 1), np.float32)
+        if self._personas > 1:
+            vectors = pure_svd(train.matrix(), self.factors, self.seed)
+            self._routing = self._route(vectors, vectors[train.uses.item_num].mean(0))
         self._reader = FeedbackReader.of(self.feedback, train, "PersonaEASE")
         (features,), targets = self._reader.matrices(train, self._training_weights)
-        powers = (self.user_power, self.history_power, self.item_power)
-        ridge = PersonaRidge(self.regularization, *powers, self.cohesion, self.locality)
-        # Equal experts are one expert.
-        equal = self.cohesion == self.locality == 0
-        routing = np.ones((train.n_items, 1), np.float32) if equal else self._routing
+        routing = self._of_experts()
         work = PersonaRidge.work(train.n_users, train.n_items, routing.shape[1])
         progress = FitProgress(fit, work, session, needed)
-        self._weights, self._exact = ridge.solve(features, routing, progress, targets), None
+        self._weights, self._exact = self._ridge().solve(features, routing, progress, targets), None
 
-    def _route(self, train: Interactions) -> Floats:
-        if self._personas == 1:
-            return np.ones((train.n_items, 1), np.float32)
-        vectors = pure_svd(train.matrix(), self.factors, self.seed)
-        vectors = unit_rows(vectors - vectors[train.uses.item_num].mean(0))
+    def _prepare(self, train: FittedOn) -> None:
+        self._reader = FeedbackReader.of_each(self.feedback, train.clock, "PersonaEASE")
+
+    def _learn(self, users: TrainingUsers, session: Session) -> None:
+        n_items, n_users = self.n_items, len(self.fitted_on.users)
+        fit, needed = f"PersonaEASE on {n_items} items", PersonaRidge.memory_gb(n_items, n_items)
+        check_memory(fit, needed, self.memory_limit_gb, "use AMPCF (configs/ampcf_latent.yaml)")
+        self._routing = np.ones((n_items, 1), np.float32)
+        if self._personas > 1:
+            gram = users.total(Cooccurrence(self._reader))["gram"]
+            vectors = pure_svd_of_gram(gram, n_users, self.factors, self.seed)
+            del gram
+            self._routing = self._route(vectors, np.average(vectors, 0, self.fitted_on.item_counts))
+        routing, one = self._of_experts(), PersonaRidge.work(n_items, n_items, 1)
+        progress = FitProgress(fit, one * routing.shape[1], session, needed)
+        advance = partial(progress.advance, one)
+        self._weights, self._exact = solve_sums(self._ridge(), users, self._reader, routing, advance), None
+
+    def _ridge(self) -> PersonaRidge:
+        powers = self.user_power, self.history_power, self.item_power
+        return PersonaRidge(self.regularization, *powers, self.cohesion, self.locality)
+
+    def _of_experts(self) -> Floats:
+        """Return the routing to experts: equal experts are one."""
+        equal = self.cohesion == self.locality == 0
+        return np.ones((self.n_items, 1), np.float32) if equal else self._routing
+
+    def _route(self, vectors: Doubles, mean: Doubles) -> Floats:
+        """Return the routing, given PureSVD item vectors and their mean over events."""
+        vectors = unit_rows(vectors - mean)
         label = spherical_kmeans(vectors, self._personas, self.seed)
         centre = unit_rows(np.stack([vectors[label == k].sum(0) for k in range(self._personas)]))
         logits = self.routing_sharpness * (vectors @ centre.T)

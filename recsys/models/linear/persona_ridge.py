@@ -19,6 +19,7 @@ A = (I + F F^T / lambda)^-1, in that of users, whichever is smaller. (Items are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -98,30 +99,76 @@ class PersonaRidge:
         matrix = matrix[several]
         if matrix.shape[0] == 0:
             return torch.zeros(matrix.shape[1], matrix.shape[1])
-        counts = np.diff(matrix.indptr).astype(np.float64)
-        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]) + 1.0
-        common = (popularity / np.exp(np.log(popularity).mean())) ** -self.item_power
-        user = counts**-self.user_power
-        scaled_targets = sp.diags_array(user) @ wanted
-        features = sp.diags_array(user * counts**-self.history_power) @ matrix @ sp.diags_array(common)
-        solve = self._by_users if matrix.shape[0] < matrix.shape[1] else self._by_items
+        common = self.of_popularity(np.bincount(matrix.indices, minlength=matrix.shape[1]))
+        scaled = self.scaled(matrix, wanted, common)
+        by = self._by_users if matrix.shape[0] < matrix.shape[1] else self._by_items
+        learning = self._learning(matrix, routing)
+
+        def solve(number: int, item: npt.NDArray[np.float64]) -> Float[Tensor, "targets items"]:
+            return by(*self.weighted(scaled, learning[number], item))
+
+        advance = None if progress is None else lambda: progress.advance(self.work(*matrix.shape, 1))
+        return self.mixture(solve, routing, common, advance)
+
+    def mixture(
+        self,
+        solve: Callable[[int, npt.NDArray[np.float64]], Float[Tensor, "targets items"]],
+        routing: npt.NDArray[np.float32],
+        common: npt.NDArray[np.float64],
+        advance: Callable[[], object] | None = None,
+    ) -> Float[Tensor, "items items"]:
+        """Return B_ji.
+
+        Args:
+            solve: returns an expert, by its number and its scale of every item.
+            routing: "items personas".
+            common: "items", the scale that all experts share.
+            advance: called after each expert.
+        """
         # One row per target, so that every product below accesses memory in order.
-        mixture = torch.zeros(matrix.shape[1], matrix.shape[1])
-        experts = zip(self._learning(matrix, routing), self._variance(routing), routing.T, strict=True)
-        for learning, variance, attention in experts:
-            by_user, item = sp.diags_array(learning), np.sqrt(variance)
-            scaled = sp.csr_matrix(by_user @ features @ sp.diags_array(item), dtype=np.float32)
-            expert = solve(scaled, sp.csr_matrix(by_user @ scaled_targets, dtype=np.float32))
+        mixture = torch.zeros(len(routing), len(routing))
+        for number, (variance, attention) in enumerate(zip(self._variance(routing), routing.T, strict=True)):
+            item = np.sqrt(variance)
+            expert = solve(number, item)
             # Back to unscaled items; targets weighted by their attention to this expert.
             expert.mul_(torch.from_numpy((common * item).astype(np.float32)))
             mixture += expert.mul_(torch.from_numpy(np.ascontiguousarray(attention))[:, None])
-            if progress is not None:
-                progress.advance(self.work(len(counts), len(popularity), 1))
+            if advance is not None:
+                advance()
         return mixture.fill_diagonal_(0.0).T.contiguous()
+
+    def of_popularity(self, counts: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return the scale of every item, given its users, that all experts share."""
+        popularity = counts + 1.0
+        return np.asarray((popularity / np.exp(np.log(popularity).mean())) ** -self.item_power)
+
+    def scaled(
+        self, matrix: sp.csr_matrix, targets: sp.csr_matrix, common: npt.NDArray[np.float64]
+    ) -> tuple[sp.csr_array, sp.csr_array]:
+        """Return features and targets, as all experts scale them."""
+        counts = np.diff(matrix.indptr).astype(np.float64)
+        user = counts**-self.user_power
+        features = sp.diags_array(user * counts**-self.history_power) @ matrix @ sp.diags_array(common)
+        return features, sp.diags_array(user) @ targets
+
+    def weighted(
+        self,
+        scaled: tuple[sp.csr_array, sp.csr_array],
+        learning: npt.NDArray[np.float64],
+        item: npt.NDArray[np.float64],
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """Return scaled features and targets as an expert weights users and scales items."""
+        by_user, (features, targets) = sp.diags_array(learning), scaled
+        own = sp.csr_matrix(by_user @ features @ sp.diags_array(item), dtype=np.float32)
+        return own, sp.csr_matrix(by_user @ targets, dtype=np.float32)
+
+    def shares(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return pi, "users personas", with a floor."""
+        return np.asarray(matrix @ routing, dtype=np.float64) / np.diff(matrix.indptr)[:, None] + _SHARE_FLOOR
 
     def _learning(self, matrix: sp.csr_matrix, routing: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return omega, "personas users", of mean square 1 for every persona."""
-        share = np.asarray(matrix @ routing, dtype=np.float64) / np.diff(matrix.indptr)[:, None] + _SHARE_FLOOR
+        share = self.shares(matrix, routing)
         relative = (share / share.mean(0)) ** self.locality
         return np.asarray((relative / np.sqrt((relative**2).mean(0))).T)
 
@@ -162,8 +209,18 @@ class PersonaRidge:
             free = torch.from_numpy((targets.T @ features).toarray()) @ inverse
         else:
             free = torch.from_numpy(np.asarray(targets.T.tocsr() @ (features @ inverse.numpy())))
-        own = free.diagonal().double() / inverse.diagonal().double()
-        return free.sub_(inverse.mul_(own.float()[:, None]))
+        return _without_own(free, inverse)
+
+    def of_sums(self, gram: npt.NDArray[np.float32], cross: npt.NDArray[np.float32]) -> Float[Tensor, "targets items"]:
+        """Return an expert, given F^T F, "items items", and T^T F, "targets items"."""
+        inverse = _inverse(gram, self.regularization, self.regularization)
+        return _without_own(torch.from_numpy(cross) @ inverse, inverse)
+
+
+def _without_own(free: Tensor, inverse: Tensor) -> Tensor:
+    """Return the solution that uses no item for itself, given the free one; writes over both."""
+    own = free.diagonal().double() / inverse.diagonal().double()
+    return free.sub_(inverse.mul_(own.float()[:, None]))
 
 
 def _inverse(matrix: npt.NDArray[np.float32], ridge: float, regularization: float) -> Tensor:
