@@ -166,6 +166,18 @@ def test_a_change_of_somebody_else_takes_nobodys_list(run: Path, tmp_path: Path)
             _refused(client, "GET", "/v1/users/u9/recommendations")  # what u9 wrote was never read
 
 
+def test_lists_of_several_users_are_given_where_all_are_known(run: Path, tmp_path: Path) -> None:
+    file, path = tmp_path / "events.db", "/v1/users/recommendations"
+    with open_store(str(file)) as store:
+        client = client_of(service_of(run, store, QUICK), token(store))
+        users = {"user_ids": ["u0", "u7"]}
+        fresh = [one["recommendations"] for one in client.post(path, json=users).json()["lists"]]
+        with _away(file):
+            stale = [one["recommendations"] for one in client.post(path, json=users).json()["lists"]]
+            assert [(one["stale"], ids(one)) for one in stale] == [(True, ids(one)) for one in fresh]
+            _refused(client, "POST", path, json={"user_ids": ["u0", "u9"]})
+
+
 def test_an_erased_user_has_no_stale_list(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "events.db"
     with open_store(str(file)) as store:

@@ -50,7 +50,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SINGLE: Final = (b"authorization", b"content-type", b"host", b"origin")
 """Headers that no request may repeat: which of two counts would be anybody's guess."""
 
-_LIST: Final = re.compile("/v1/(users/.+/)?recommendations")
+_LIST: Final = re.compile("/v1/(users/(.+/)?)?recommendations")
 """Paths of lists, which are given while the store does not answer, too."""
 
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
