@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar, final
 
@@ -16,6 +17,7 @@ from recsys.checks import positive
 from recsys.events.checks import check_visible
 from recsys.events.store import EventStore, StoreError
 from recsys.events.tokens import SCOPES, Scope, Token
+from recsys.serving.users.pause import StorePause
 
 _PREFIX = "recsys_"
 """Lets scanners find a secret that leaked into a log or a repository."""
@@ -171,6 +173,7 @@ class TokenCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, tuple[float, Token]] = OrderedDict()
+        self._pause = StorePause()
         self._admins = {token.token_hash: token for token in store.tokens() if "admin" in token.scopes}
 
     def cached(self, secret: str) -> Token | None:
@@ -194,6 +197,8 @@ class TokenCache:
         if token is not None and "admin" in token.scopes:
             self._admins[key] = token
         if token is None or not token.is_valid(int(now)):
+            with self._lock:
+                self._entries.pop(key, None)
             raise Denied(
                 401, "token_invalid", "this token is unknown, expired or revoked, or its user was erased; get a new one"
             )
@@ -226,15 +231,15 @@ class TokenCache:
             Denied: 401.
             StoreError: the store cannot be read, and the token is not known.
         """
-        try:
+        now = self._clock()
+        with self._lock:
+            seen, token = self._entries.get(secret_hash(secret), (0.0, None))
+        if token is None or not 0 <= now - seen < self._limits.stale_seconds or not token.is_valid(int(now)):
             return self.token(secret)
-        except StoreError:
-            now = self._clock()
-            with self._lock:
-                seen, token = self._entries.get(secret_hash(secret), (0.0, None))
-            if token is None or not 0 <= now - seen < self._limits.stale_seconds or not token.is_valid(int(now)):
-                raise
-            return token
+        if self._pause.is_over:
+            with suppress(StoreError), self._pause.watching():
+                return self.token(secret)
+        return token
 
     def clear(self) -> None:
         """Empty the cache, as after an erasure, which removes tokens."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar, final
 
@@ -29,6 +28,7 @@ from recsys.serving.users.history import (
     code_of,
     missing_as_nan,
 )
+from recsys.serving.users.pause import StorePause
 from recsys.serving.users.settings import UserSettings
 from recsys.serving.users.state import UserCache, UserStates
 
@@ -36,9 +36,6 @@ MEANT: Final = "meant:"
 """The beginning of the name of a setting: the person confirms the answer about the item that follows."""
 
 T = TypeVar("T")
-
-_PAUSE: Final = 1.0
-"""Seconds for which a store that failed is not asked again by those who need not: each attempt may wait for long."""
 
 
 @final
@@ -93,7 +90,7 @@ class ServedUsers:
             model, self.trained_numbers, log, store, self.learning, self.settings, trained_until=trained_until
         )
         self._read_at = 0  # Unix seconds of the last time that the store answered
-        self._failed_until = 0.0  # by the monotonic clock
+        self._pause = StorePause()
         self.catch_up()
         self._histories.restore_beliefs(store.beliefs(identity))
 
@@ -125,7 +122,8 @@ class ServedUsers:
                 if self._catalogue.catch_up(self._store):
                     self._take_items()
                 self._items_version = self._histories.settings_version
-            self._read_at, self._failed_until = self._now(), 0.0
+            self._read_at = self._now()
+            self._pause.end()
             return self._histories.applied
 
     def _take_items(self) -> None:
@@ -203,13 +201,11 @@ class ServedUsers:
         """Return what is read, and None; while the store fails, which it is not asked each time, None and its age."""
         age = max(0, self._now() - self._read_at)
         enough = age < stale_seconds
-        if not enough or time.monotonic() >= self._failed_until:
-            started = time.monotonic()
+        if not enough or self._pause.is_over:
             try:
-                return read(), None
+                with self._pause.watching():
+                    return read(), None
             except StoreError:
-                now = time.monotonic()
-                self._failed_until = now + _PAUSE + now - started
                 if not enough:
                     raise
         return None, age

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from recsys.errors import ConfigError
 from recsys.events.addresses import open_store
+from recsys.events.store import EventStore, StoreError
+from recsys.events.tokens import Token
 from recsys.serving.access import Denied, Limits, RateLimiter, TokenCache, new_token, require
+from recsys.serving.users.pause import SECONDS
 from tests.serving.access.refusals import code_of
 from tests.serving.client import ALL, bearer, client_of, service_of, token
 
@@ -29,6 +33,57 @@ def test_a_revoked_token_works_for_token_seconds_at_most() -> None:
     assert tokens.cached(secret) is None
     with pytest.raises(Denied, match="revoked"):
         tokens.token(secret)
+
+
+@dataclass
+class _Reads:
+    """Reads of tokens, which fail while the store is away."""
+
+    store: EventStore
+    away: bool = False
+    count: int = 0
+
+    def __call__(self, token_hash: str) -> Token | None:
+        self.count += 1
+        if self.away:
+            raise StoreError("the store is away")
+        return type(self.store).token(self.store, token_hash)
+
+
+def test_a_token_that_was_seen_to_be_revoked_is_none_while_the_store_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store("memory:")
+    secret, made = new_token("t", ["read"], None, None)
+    store.put_token(made)
+    reads = _Reads(store)
+    monkeypatch.setattr(store, "token", reads)
+    tokens = TokenCache(store, Limits(), lambda: 1_000_000.0)
+    assert tokens.token_as_last_seen(secret) == made
+    store.revoke_token(made.token_hash, 1_000_000)
+    with pytest.raises(Denied, match="revoked"):
+        tokens.token_as_last_seen(secret)
+    reads.away = True
+    with pytest.raises(StoreError):
+        tokens.token_as_last_seen(secret)
+
+
+def test_a_store_that_failed_is_not_asked_for_each_token_as_it_was_last_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store("memory:")
+    secret, made = new_token("t", ["read"], None, None)
+    store.put_token(made)
+    reads, moment = _Reads(store), 0.0
+    monkeypatch.setattr(store, "token", reads)
+    monkeypatch.setattr("time.monotonic", lambda: moment)
+    tokens = TokenCache(store, Limits(token_seconds=0.0), lambda: 1_000_000.0)
+    assert tokens.token_as_last_seen(secret) == made
+    reads.away = True
+    for _ in range(10):
+        assert tokens.token_as_last_seen(secret) == made
+    assert reads.count == 2  # an attempt may wait for seconds
+    with pytest.raises(StoreError):
+        tokens.token(secret)
+    moment += SECONDS
+    assert tokens.token_as_last_seen(secret) == made
+    assert reads.count == 4
 
 
 def test_a_cached_token_expires() -> None:
