@@ -89,7 +89,7 @@ class Session:
     @property
     def is_first(self) -> bool:
         """Whether this process is the one that evaluates and writes."""
-        ranks = ("RANK",) if "RANK" in os.environ else ("NODE_RANK", "LOCAL_RANK")
+        ranks = ("RANK",) if "RANK" in os.environ else ("NODE_RANK", "LOCAL_RANK", "SLURM_PROCID")
         return not self.is_parallel or all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 

@@ -167,10 +167,14 @@ def test_a_fit_in_python_is_refused_too(log_file: Path) -> None:
 
 
 def test_the_first_process_is_known_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "NODE_RANK", "LOCAL_RANK"):
+    for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     first = [Session(devices=2).is_first]
     monkeypatch.setenv("NODE_RANK", "1")
     first += [Session(devices=2).is_first, Session().is_first]
     monkeypatch.setenv("RANK", "0")
-    assert [*first, Session(devices=2).is_first] == [True, False, True, True]
+    first.append(Session(devices=2).is_first)
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert [*first, Session(devices=2).is_first] == [True, False, True, True, False]

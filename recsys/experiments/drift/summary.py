@@ -118,8 +118,8 @@ def by_stratum(results: Mapping[str, ArmResult], labels: npt.NDArray[np.object_]
 def by_history(results: Mapping[str, ArmResult]) -> list[dict[str, Any]]:
     """Return NDCG@10 of every arm by how many events were visible: the mean over users of their questions there."""
     rows = []
+    tables = {arm: result.replay.table for arm, result in results.items()}
     for least, below in pairwise((*_HISTORIES, None)):
-        tables = {arm: result.replay.table for arm, result in results.items()}
         parts = {
             arm: per_user(table[(table["n_visible"] >= least) & (table["n_visible"] < (below or np.inf))], [METRIC])
             for arm, table in tables.items()
