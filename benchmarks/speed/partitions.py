@@ -3,7 +3,8 @@
 Each stage runs in a process of its own, so that its peak is its own, and its seconds are those of processors: on a
 machine with other work the clock would measure that work. The users grow with the events, the items do not: sums over
 users (the Gram matrix of EASE) are compared with the smallest log; the factorisation of that matrix costs the same for
-every log, and is made for the largest one, with lists for some of its users. Files are deleted once not needed; with
+every log, and is made for the largest one, with lists for some of its users. It reads the saved sums, in a process that
+has summed a part, so that its peak is that of a process that does both. Files are deleted once not needed; with
 `--work` the logs in parts are kept, and a stage whose row the report has already is not run again.
 
 The speed of workers over one is that of the clock, which says something where processors are idle, and that of
@@ -117,12 +118,14 @@ def measure(
         stages.run("partition", partial(_partition, csv, directory, parts))
         csv.unlink()
     if not lists:
-        stages.run("sums", partial(_sums, directory, parts_summed))
+        stages.run("sums", partial(_sums, directory, parts=parts_summed))
         for count in workers:
             stages.run(f"sums on Ray, workers: {count}", partial(_workers, directory, count))
     else:
-        stages.run("fit", partial(_fit, directory, folder / "model"))
-        stages.run("lists", partial(_lists, directory, folder / "model", lists))
+        gram, model = folder / "gram.npy", folder / "model"
+        stages.run("sums", partial(_sums, directory, gram))
+        stages.run("fit", partial(_fit, directory, gram, model))
+        stages.run("lists", partial(_lists, directory, model, lists))
 
 
 @final
@@ -220,6 +223,35 @@ class _Measured(Engine):
         pass
 
 
+@final
+class _Saved(Engine):
+    """Yields saved sums over all parts, once it has worked on the first beside them, as who sums them does.
+
+    Attributes:
+        cpu: processor seconds of this process until then.
+    """
+
+    def __init__(self, gram: Path) -> None:
+        super().__init__(1)
+        self.cpu = 0.0
+        self._gram = gram
+
+    def map(self, function: Callable[[Any], Any], pieces: Sequence[Any], what: str = "piece") -> Iterator[Any]:
+        gram = np.load(self._gram)
+        function(pieces[0])
+        self.cpu = time.process_time()
+        yield {"gram": gram}
+
+    def own(self, pieces: int) -> range:
+        return range(pieces)
+
+    def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
+        return function(self)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def _users(log: PartitionedLog, engine: Engine, parts: int | None = None) -> tuple[FittedOn, PartUsers]:
     """Find the cuts in this process; the engine sums, over the first parts or all."""
     split, facts_of_log = PartitionedSplit.of(log, lambda function: map(function, range(len(log))))
@@ -227,25 +259,27 @@ def _users(log: PartitionedLog, engine: Engine, parts: int | None = None) -> tup
     return fitted_on, PartUsers(fitted_on, split, parts or len(log), facts_of_log.events, engine)
 
 
-def _sums(directory: Path, parts: int | None = None) -> dict[str, Any]:
-    """Find the cuts, and sum the Gram matrix, over the first parts or all."""
+def _sums(directory: Path, gram: Path | None = None, parts: int | None = None) -> dict[str, Any]:
+    """Find the cuts, sum the Gram matrix over the first parts or all, and save it if there is a path for it."""
     engine, log = _Measured(InProcess()), PartitionedLog.open(directory)
     summed = min(parts or len(log), len(log))
     _, users = _users(log, engine, summed)
-    users.total(_GRAM)
+    sums = users.total(_GRAM)
+    if gram is not None:
+        np.save(gram, sums["gram"])
     share = sum(size.events for size in log.sizes[:summed]) / log.events
     return engine.told | {"training_events": users.events, "summed_parts": summed, "summed_share": round(share, 4)}
 
 
-def _fit(directory: Path, model: Path) -> dict[str, Any]:
-    engine, ease = _Measured(InProcess()), EASE(_REGULARIZATION)
-    fitted_on, users = _users(PartitionedLog.open(directory), engine)
-    before = time.process_time()
+def _fit(directory: Path, gram: Path, model: Path) -> dict[str, Any]:
+    """Factorise the saved sums, and save the model in their place."""
+    engine, ease = _Saved(gram), EASE(_REGULARIZATION)
+    fitted_on, users = _users(PartitionedLog.open(directory), engine, 1)
     ease.fit_sums(fitted_on, users)
-    solving = time.process_time() - before - engine.told["gram_cpu"]
+    solving = time.process_time() - engine.cpu
     bundle.save(ease, model)
-    told = {"training_events": users.events, "items": len(fitted_on.items), "solve_cpu": round(solving, 1)}
-    return engine.told | told
+    gram.unlink()
+    return {"items": len(fitted_on.items), "solve_cpu": round(solving, 1)}
 
 
 def _workers(directory: Path, count: int) -> dict[str, Any]:
@@ -281,7 +315,7 @@ def _lists(directory: Path, model: Path, count: int) -> dict[str, Any]:
 def write(rows: Sequence[dict[str, Any]], items: int, out: Path) -> Path:
     """Write the report of what has been measured."""
     write_result(out, list(rows))
-    sums = {row["events"]: row for row in rows if row["stage"] in ("sums", "fit")}
+    sums = {row["events"]: row for row in rows if row["stage"] == "sums"}
     first = min(sums, default=0)
     per_event = {size: row["gram_cpu"] / row["pairs"] for size, row in sums.items()}
     peak = max((row["peak_gb"] for row in rows if row["stage"] != "simulate"), default=0.0)

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def sizing(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the measured constants of the largest log, and the table that is computed from them."""
-    sums = [row for row in rows if row["stage"] in ("sums", "fit")][-1]
+    sums = [row for row in rows if row["stage"] == "sums"][-1]
     parts = next(row for row in rows if row["stage"] == "partition" and row["events"] == sums["events"])
     events = float(sums["events"])
     disk, seconds, users = parts["parts_mb"] * 1e6 / events, sums["gram_cpu"] / events, parts["users"] / events

@@ -32,7 +32,7 @@ from recsys.models.linear import feedback_ridge
 from recsys.models.linear.operations import (
     CachedColumns,
     check_memory,
-    cooccurrence_blocks,
+    gram_matrix,
     pair_weights,
     regularized_factor,
     sum_of_rows,
@@ -64,11 +64,8 @@ class Cooccurrence:
     weights: Floats | None = None
 
     def __call__(self, log: Interactions) -> Sums:
-        gram = np.empty((log.n_items, log.n_items), np.float32)
         (uses,), _ = self.reader.matrices(log, self.weights)
-        for start, block in cooccurrence_blocks(uses):
-            block.toarray(out=gram[start : start + block.shape[0]])
-        return {"gram": gram}
+        return {"gram": gram_matrix(uses)}
 
 
 @final

@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from recsys.models.linear.operations import cooccurrence_blocks, regularized_factor
+from recsys.models.linear.operations import gram_matrix, regularized_factor
 from recsys.training.progress import FitProgress
 from recsys.types import Doubles
 
@@ -79,9 +79,7 @@ def _by_items(
     n_items, parts = targets.shape[1], len(features)
     width = parts * n_items
     both = sp.csr_matrix(sp.hstack(features), dtype=np.float32)
-    gram = torch.empty(width, width)
-    for start, block in cooccurrence_blocks(both):
-        gram[start : start + block.shape[0]] = torch.from_numpy(block.toarray())
+    gram = torch.from_numpy(gram_matrix(both))
     gram.diagonal().add_(regularization)
     factor = regularized_factor(gram, regularization)
     del gram

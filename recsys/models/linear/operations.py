@@ -66,6 +66,25 @@ def cooccurrence_blocks(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> 
         start = stop
 
 
+def gram_matrix(matrix: sp.csr_matrix, entries: int = BLOCK_ENTRIES) -> Floats:
+    """Return X^T X, "items items", float32, as a dense matrix; X is "users items".
+
+    Each pair of items is counted once and written twice: two thirds of the time with 27,000 items.
+
+    >>> gram_matrix(sp.csr_matrix(np.array([[1, 1, 0], [1, 0, 1]], dtype=np.float32))).tolist()
+    [[2.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
+    """
+    n_items = matrix.shape[1]
+    gram = np.empty((n_items, n_items), np.float32)
+    rows, transposed = max(1, entries // n_items), matrix.T.tocsr()
+    for start in range(0, n_items, rows):
+        stop = min(start + rows, n_items)
+        block = (transposed[start:stop] @ matrix).toarray()
+        gram[start:stop, start:], gram[start:, start:stop] = block, block.T
+        matrix = matrix[:, stop - start :]  # from column `stop`
+    return gram
+
+
 @final
 class CoUse(NamedTuple):
     """How many users used both of two items, X^T X, and what that is to be compared with.

@@ -1,4 +1,4 @@
-"""Sums of rows in blocks of columns are those of whole rows."""
+"""Sums of rows in blocks of columns are those of whole rows; a Gram matrix counted by half is the whole one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from recsys.models.linear import operations
@@ -27,3 +28,15 @@ def test_blocks_of_columns_change_no_bit(monkeypatch: pytest.MonkeyPatch, column
     monkeypatch.setattr(operations, "_CACHED", 17 * 20)
     assert len(index) >= operations._REPEATED * len(table)
     assert torch.equal(operations.sum_of_rows(table, index, indptr, weights), whole)
+
+
+@pytest.mark.parametrize("entries", [1, 25, 10_000])
+def test_a_gram_matrix_has_the_bits_of_the_whole_product(entries: int) -> None:
+    rng = np.random.default_rng(1)
+    dense = rng.normal(size=(60, 11)).astype(np.float32) * (rng.random((60, 11)) < 0.4)
+    dense[:, 4] = 0  # an item that nobody uses
+    x = sp.csr_matrix(dense)
+    gram = operations.gram_matrix(x, entries)
+    assert gram.dtype == np.float32
+    np.testing.assert_array_equal(gram, (x.T.tocsr() @ x).toarray())
+    np.testing.assert_allclose(gram, dense.T.astype(np.float64) @ dense, rtol=1e-4, atol=1e-5)
