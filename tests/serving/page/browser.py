@@ -117,6 +117,15 @@ def until_changed(page: Any, before: list[str]) -> list[str]:
     return titles(page)
 
 
+def until_titles(page: Any, wanted: list[str]) -> None:
+    """Wait until the list has these titles."""
+    page.wait_for_function(
+        "wanted => JSON.stringify([...document.querySelectorAll('#shelves .card-title')].map((one) => one.textContent))"
+        " === JSON.stringify(wanted)",
+        arg=wanted,
+    )
+
+
 def answer(page: Any, base: str, user: str, what: str) -> dict[str, Any]:
     """Return what the service says of a user: "data", "personas", "recommendations?n=10"."""
     found: dict[str, Any] = page.request.get(f"{base}/v1/users/{user}/{what}").json()
