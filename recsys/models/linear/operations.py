@@ -26,7 +26,7 @@ _CACHED = 250_000
 """Entries of a table, a megabyte, that a processor's core has at hand."""
 
 _NARROWEST = 64
-"""Columns of a block of a large table: 16, a cache line of each row, take 1.5 to 2 times as long with 9,700 rows or more."""
+"""Columns of a block of a large table: blocks of 16 take 1.5 to 2 times as long with 9,700 rows or more."""
 
 _REPEATED = 6
 """Times that each row has to be read on average before copying blocks of columns pays."""
