@@ -15,12 +15,24 @@ import numpy as np
 from recsys.data.interactions import Interactions
 from recsys.data.splits.names import ASKS, Ask
 from recsys.errors import ConfigError, DataError, nearest
-from recsys.types import DAY, HOUR, Ints, Mask
+from recsys.types import DAY, HOUR, Ints, Items, Mask
 
-__all__ = ["ASKS", "PAUSE", "Ask", "came_back", "default_ask", "occasions", "sessions", "users_per_span"]
+__all__ = ["ASKS", "PAUSE", "Ask", "came_back", "default_ask", "next_visits", "occasions", "sessions", "users_per_span"]
 
 PAUSE: Final = 12 * HOUR
 """Seconds without an event after which the next one begins a new session."""
+
+
+def next_visits(log: Interactions, users: Items) -> Ints:
+    """Return, "users", the first moment at which each user's next visit can begin, after all events; 0 without events.
+
+    A pause after the last event; one unit after it where times are not seconds.
+    """
+    stop = log.indptr[users + 1]
+    has_events = stop > log.indptr[users]
+    moments = np.zeros(len(users), np.int64)
+    moments[has_events] = log.time[stop[has_events] - 1] + (PAUSE if log.clock == "seconds" else 1)
+    return moments
 
 
 def sessions(log: Interactions, pause: int = PAUSE) -> Ints:

@@ -12,6 +12,7 @@ import numpy as np
 
 from recsys.data.queries import Queries, Ragged
 from recsys.data.readers.times import moment
+from recsys.data.sessions import PAUSE
 from recsys.decay import ShortTerm
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.experiments.controls import Controls, list_of, shelves_of
@@ -93,7 +94,7 @@ def recommend(
         history: a file with the items of a person who need not be in the log.
         n: length of the list.
         at: the moment of the question (an ISO date or time, or a number in the log's unit); only earlier events are
-            seen. None: after everything.
+            seen. None: the next visit, after everything.
         source: read the log from here instead of where the run read it.
         columns: how to read it, in addition to what the run recorded.
         exact: score every item, also where the run has an index.
@@ -119,7 +120,7 @@ def recommend(
     if new_items.only:
         return ExplainedList(_of_new_items(model, queries, n), [])
     if controls.visit:
-        return ExplainedList(_of_visit(model, queries, n), [])
+        return ExplainedList(_of_visit(model, queries, n, during=at is None), [])
     if controls.of_personas:
         made = list_of(model, queries, n, controls)
         explained = explain_lists(made, model.fitted_on.items.ids.tolist(), recent=model.read(queries).recent)[0]
@@ -153,7 +154,8 @@ def _telling_features(model: Recommender, queries: Queries, items: list[dict[str
     return [item | ({"features": features} if features else {}) for item, features in zip(items, told, strict=True)]
 
 
-def _of_visit(model: Recommender, queries: Queries, n: int) -> list[dict[str, Any]]:
+def _of_visit(model: Recommender, queries: Queries, n: int, *, during: bool) -> list[dict[str, Any]]:
+    """Return what goes with the visit that is going on; `during`: with the last one, as if it were."""
     if model.fitted_on.clock != "seconds":
         raise DataError(
             f"{model.fitted_on.dataset} has clock {model.fitted_on.clock!r}: no pause ends a visit; leave out --visit"
@@ -161,6 +163,8 @@ def _of_visit(model: Recommender, queries: Queries, n: int) -> list[dict[str, An
     scoring = (model.base if isinstance(model, WithPersonas | Slated) else model).scoring_model
     as_fold_in(scoring, "a list of what goes with a visit")
     listed = model.recommend(queries, n).items[0]
+    if during and len(queries.times):
+        queries = queries.at(queries.times[-1:] + 1)
     visit = ShortTerm().visit(replace(queries, exclude=Ragged.of([np.union1d(queries.excluded.items, listed)])))
     if not visit.matrix(model.n_items).sum() > 0:
         return []
@@ -230,8 +234,10 @@ def _queries_of_file(model: Recommender, path: Path, at: str | None) -> Queries:
         raise ConfigError(f"{path} has no times, so that nothing in it is before or after {at}; leave out --at")
     times = np.arange(len(history.items), dtype=np.int64) if history.times is None else history.times
     order = np.argsort(times, kind="stable")
-    now = None if at is None else moment(at, history.clock, (int(times.min()), int(times.max())))
-    if now is not None:
-        order = order[times[order] < now]
-    queries = Queries.from_history([history.items[order]], times=[times[order]], now=None if now is None else [now])
+    if at is not None:
+        now = moment(at, history.clock, (int(times.min()), int(times.max())))
+    else:  # the next visit
+        now = int(times.max(initial=0)) + (PAUSE if history.clock == "seconds" else 1)
+    order = order[times[order] < now]
+    queries = Queries.from_history([history.items[order]], times=[times[order]], now=[now])
     return replace(queries, values=history.values[order], kinds=history.kinds[order])

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from recsys.data.interactions import Interactions, check_log
 from recsys.data.queries import Queries
 from recsys.data.readers.times import Moment, moment
+from recsys.data.sessions import next_visits
 from recsys.data.vocabulary import UNKNOWN, Vocabulary
 from recsys.errors import CapabilityError, ConfigError, DataError
 from recsys.models.base import Recommender
-from recsys.types import Items
+from recsys.types import Ints, Items
 
 Id = int | str
 """An external id of a user or an item."""
@@ -43,7 +44,7 @@ def queries_by_id(
         history: item ids of one person who need not be in any log, oldest first, in place of users and log.
         log: holds the users' events, which a model does not keep.
         at: only events strictly before this moment are visible, a date or a number in the unit of the log's clock;
-            everything when None.
+            everything when None, as of each user's next visit.
 
     Raises:
         ConfigError: neither a log nor a history, or both.
@@ -61,8 +62,13 @@ def queries_by_id(
             "log=log), or the items that somebody used, as in recommend(model, history=[7, 9])"
         )
     numbers = user_numbers(model, log, users)
-    now = None if at is None else np.full(len(numbers), moment(at, log.clock, log.span), dtype=np.int64)
+    now = moments(log, numbers, None if at is None else moment(at, log.clock, log.span))
     return model.fitted_on.queries(log, numbers, now), log.users.ids[numbers]
+
+
+def moments(log: Interactions, users: Items, at: int | None) -> Ints:
+    """Return, "users", the moment at which each is asked: a given one, or when the next visit can begin."""
+    return next_visits(log, users) if at is None else np.full(len(users), at, np.int64)
 
 
 def check_model(model: object) -> None:

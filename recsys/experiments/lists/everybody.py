@@ -28,7 +28,7 @@ from recsys.experiments.lists.parts import Each, PartedFile
 from recsys.experiments.lists.rows import explained_table, plain_table
 from recsys.experiments.lists.users_file import read_users
 from recsys.experiments.runs import load_model, read_metrics, run_data, run_log
-from recsys.explanations.external_ids import user_numbers
+from recsys.explanations.external_ids import moments, user_numbers
 from recsys.models.base import Recommender
 from recsys.types import Items
 
@@ -46,7 +46,7 @@ class ListSettings:
     Attributes:
         n: length of the lists.
         explain: with reasons, as `recsys.experiments.questions.recommend` gives them.
-        at: the moment of the question, as for one user; None: after everything.
+        at: the moment of the question, as for one user; None: the next visit of each.
         exact: score every item, also where the run has an index.
     """
 
@@ -297,7 +297,7 @@ class ListWriter:
         return pa.concat_tables(tables)
 
     def _queries(self, numbers: Items) -> Queries:
-        now = None if self._now is None else np.full(len(numbers), self._now, np.int64)
+        now = moments(self._log, numbers, self._now)
         return self._lister.model.fitted_on.queries(self._log, numbers, now)
 
 
