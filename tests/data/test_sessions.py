@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data.interactions import Interactions
-from recsys.data.sessions import ASKS, PAUSE, default_ask, occasions, sessions
+from recsys.data.sessions import ASKS, PAUSE, default_ask, next_visits, occasions, sessions
 from recsys.errors import ConfigError, DataError
+from recsys.explanations.external_ids import queries_by_id
+from recsys.models import EASE
 from recsys.types import DAY, HOUR
 
 
@@ -78,3 +80,17 @@ def test_logs_without_times_and_impossible_pauses_are_refused_with_the_cure() ->
         sessions(log, 0)
     with pytest.raises(ConfigError, match="did you mean 'session'"):
         occasions(log, "sessions")  # type: ignore[arg-type]
+
+
+def test_nobody_is_asked_in_a_visit_that_may_be_over() -> None:
+    log = Interactions.from_columns([1, 1, 2], [1, 2, 1], times=[0, 5 * DAY, DAY])
+    numbers = log.users.numbers([2, 1])
+    assert next_visits(log, numbers).tolist() == [DAY + PAUSE, 5 * DAY + PAUSE]
+    assert len(np.unique(sessions(log.select(log.user_num == numbers[1])))) == 2
+    queries, _ = queries_by_id(EASE().fit(log), [2, 1], log=log)
+    assert queries.now.tolist() == [DAY + PAUSE, 5 * DAY + PAUSE]
+    assert queries.history.lengths.tolist() == [1, 2]
+    asked, _ = queries_by_id(EASE().fit(log), [1], log=log, at=DAY)
+    assert (asked.now.tolist(), asked.history.lengths.tolist()) == ([DAY], [1])
+    ordered = Interactions.from_columns([1, 1], [1, 2], times=[0, 7], clock="order")
+    assert next_visits(ordered, np.zeros(1, np.int32)).tolist() == [8]
