@@ -42,9 +42,9 @@ class Engine(AbstractContextManager["Engine"], ABC):
     def own(self, pieces: int) -> range:
         """Return the numbers of the pieces that are done in this process."""
 
-    @abstractmethod
     def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
-        """Call a function in several processes at once, which it may make talk to each other by `torch.distributed`.
+        """Call a function in several processes at once, which it may make talk to each other by `torch.distributed`;
+        here in the processes that there are.
 
         When one of them is lost, all begin again: the function goes on from what it has written.
 
@@ -60,6 +60,12 @@ class Engine(AbstractContextManager["Engine"], ABC):
         Raises:
             What the function raises, and RecsysError where processes are lost again and again.
         """
+        return function(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
 
 
 @final
@@ -74,11 +80,3 @@ class InProcess(Engine):
 
     def own(self, pieces: int) -> range:
         return range(pieces)
-
-    def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
-        return function(self)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import Any, final
 
 import torch
 
-from recsys.scale.engine import Engine, Result
+from recsys.scale.engine import Engine
 
 
 @final
@@ -28,11 +26,3 @@ class Group(Engine):
 
     def own(self, pieces: int) -> range:
         return range(self._number, pieces, self.workers)
-
-    def together(self, function: Callable[[Engine], Result], most: int, folder: Path) -> Result:
-        return function(self)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass

@@ -89,3 +89,27 @@ def test_a_piece_that_kills_every_worker_is_given_up() -> None:
         pytest.raises(RecsysError, match=r"part 0 lost its worker 4 times.*smaller parts"),
     ):
         list(engine.map(_die, [0], "part"))
+
+
+def _refuse_in_one(engine: Engine) -> list[int]:
+    if engine.own(2) == range(1, 2):
+        raise DataError("part 1 is bad")
+    return list(engine.map(_slow_square, range(3)))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_an_error_of_one_of_several_processes_is_raised_while_others_wait(tmp_path: Path) -> None:
+    with engine_of("ray", 2) as engine, pytest.raises(DataError, match=r"^part 1 is bad$"):
+        engine.together(_refuse_in_one, 2, tmp_path)
+    assert engine.repeated == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_process_is_a_group_of_its_own(tmp_path: Path) -> None:
+    with engine_of("local", None) as engine:
+        assert engine.own(2) == range(2)
+        assert engine.together(_squares, 2, tmp_path) == [0, 1, 4]
+
+
+def _squares(engine: Engine) -> list[int]:
+    return list(engine.map(_slow_square, range(3)))
