@@ -17,7 +17,7 @@ from recsys.data.queries import Queries
 from recsys.events.addresses import open_store
 from recsys.experiments.configuration import read_experiment
 from recsys.experiments.questions import personas, recommend
-from recsys.experiments.runs import evaluate_run, read_metrics
+from recsys.experiments.runs import evaluate_run, load_model, read_metrics, run_log
 from recsys.models.base import Recommendations
 from recsys.serving.opening import open_answers
 from recsys.worlds.simulation import simulated_log
@@ -107,9 +107,11 @@ def test_every_kind_of_model_is_there() -> None:
 
 @pytest.mark.parametrize("user", ["1", "7", "100"])
 def test_run_recommends_and_describes_personas_equally(user: str, folder: Path) -> None:
+    log = run_log(folder / "run", load_model(folder / "run"))
+    at = str(log.time[log.user_num == log.users.numbers([user])[0]].max() + 1)  # when 0.1 asked
     for name, answer in (
-        ("recommend", recommend(folder / "run", user=user).items),
-        ("personas", personas(folder / "run", user)),
+        ("recommend", recommend(folder / "run", user=user, at=at).items),
+        ("personas", personas(folder / "run", user, at=at)),
     ):
         former = json.loads((folder / f"run-{name}-{user}.json").read_text(), object_hook=todays_words)
         assert_alike(json.loads(json.dumps(answer)), former)
