@@ -38,6 +38,11 @@ class OnlineForgetting(Forgetting):
     `hypotheses`: their rank utilities.
     """
 
+    @property
+    def observes(self) -> bool:
+        """Whether `observe` has an effect."""
+        return True
+
     @abstractmethod
     def hypotheses(self, queries: Queries) -> Floats:
         """Return alternative event weights, "hypotheses events", each row as `weights` returns."""
@@ -66,6 +71,11 @@ class OnlineForgetting(Forgetting):
     @abstractmethod
     def state_bytes(self) -> float:
         """Return the bytes of state per user."""
+
+
+def learning(forgetting: Forgetting | None) -> OnlineForgetting | None:
+    """Return the forgetting if it learns from every event as it happens, else None."""
+    return forgetting if isinstance(forgetting, OnlineForgetting) and forgetting.observes else None
 
 
 class Calibration(ABC):

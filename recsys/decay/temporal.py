@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Self, final
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, final
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys.checks import positive, share
+from recsys.checks import arguments_of, choice, positive, share
 from recsys.data.queries import Queries
 from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.ages import AgeClock
@@ -17,11 +17,13 @@ from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, Indepen
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
+from recsys.decay.own_gain import OwnGain
 from recsys.decay.user_arrays import UserArrays
 from recsys.decay.visits import VisitWeights, before_visit, going_on
 from recsys.errors import ConfigError
 from recsys.types import DAY, Doubles, Floats, Ints, Mask
 
+Own = Literal["always", "earned"]
 _LEVELS = (0.5, 0.1, 0.9)
 _TINY = 1e-12
 
@@ -34,10 +36,12 @@ class CalibrationUtilities:
     Attributes:
         half_lives: "events hypotheses", utility of each hypothesis, given the belief about changes at the time.
         windows: "events lengths", utility of each run length; None without changepoints.
+        changes: "events lengths", the belief about changes just before each; None without changepoints.
     """
 
     half_lives: Floats
     windows: Floats | None
+    changes: Floats | None
 
 
 @final
@@ -78,6 +82,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         caution: c, by how much the evidence for forgetting has to exceed that for "never": the prior belief in "never"
             is e^c times that in every other hypothesis.
         visits: how the weights depend on visits, where the log's times are seconds.
+        own: "earned" uses a person's own part only if the calibration shows that it finds more than everybody's part
+            alone (`own_gain`); otherwise all users forget alike, and nothing is learned of them. "always" uses it.
 
     Raises:
         ConfigError: a value is out of range.
@@ -97,7 +103,9 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         changepoints: bool = True,
         caution: float = 5.0,
         visits: VisitWeights = VisitWeights(),
+        own: Own = "always",
     ) -> None:
+        choice("own", own, Own)
         positive("learning_rate", learning_rate, zero=True)
         positive("shrinkage", shrinkage, zero=True)
         positive("sharpness", sharpness)
@@ -114,6 +122,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self.sharpness = sharpness
         self.caution = caution
         self.visits = visits
+        self.own = own
         self._changepoints = changepoints
         HalfLives(time=self.periods)
         self._prepare(0, "seconds")
@@ -132,6 +141,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = np.zeros(len(self.half_lives), np.float32)
         self._former: FormerPrior | None = None
+        self._own_gain: OwnGain | None = None
         self._users = UserArrays({"evidence": self._population, "seen": np.zeros((), np.int32)}, n_users)
 
     @property
@@ -145,8 +155,17 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         return self._changes
 
     @property
+    def own_gain(self) -> OwnGain | None:
+        """What a person's own part added on the calibration; None if it is used without being asked for that."""
+        return self._own_gain
+
+    @property
     def learns(self) -> bool:
         return True
+
+    @property
+    def observes(self) -> bool:
+        return self._own_gain is None or self._own_gain.earned
 
     @property
     def counts_events(self) -> bool:
@@ -297,11 +316,57 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         """Learn the population's prior and the users' beliefs; without events every user has the uniform prior."""
         if calibration is None or len(calibration.users) == 0:
             self._clear()
+            if self.own == "earned":
+                self._use_everybody(OwnGain(0.0, 0.0))
             return
         utilities = self.evaluate(calibration)
         self.fit_prior(utilities.half_lives, calibration.users)
-        self.learn(calibration.users, utilities.half_lives)
+        before = self._learn_in_turn(calibration.users, utilities.half_lives)
+        if self.own == "earned":
+            everybody = self._everybody()
+            everybody.fit_prior(everybody.evaluate(calibration).half_lives, calibration.users)
+            gain = self._measure_own(calibration, before, utilities.changes, everybody)
+            if gain.earned:
+                self._own_gain = gain
+            else:
+                self._population = everybody._population
+                self._clear()
+                self._use_everybody(gain)
         self.commit()
+
+    def _learn_in_turn(self, users: npt.NDArray[np.integer], utility: Floats) -> Floats:
+        """Learn lessons as `learn` does, and return the belief just before each, "lessons hypotheses"."""
+        before = np.empty(utility.shape, np.float32)
+        for rows in occurrences(users):
+            before[rows] = self.belief(users[rows])
+            self.learn(users[rows], utility[rows])
+        return before
+
+    def _everybody(self) -> Self:
+        """Return a rule with these settings that learns of everybody alone."""
+        alone = {"changepoints": False, "own": "always"}
+        return type(self)(**(arguments_of(self) | alone)).for_log(0, self._log_clock)
+
+    def _measure_own(
+        self, calibration: Calibration, before: Floats, changes: Floats | None, everybody: TemporalDecay
+    ) -> OwnGain:
+        """Return what the users' own part, as it was just before each lesson, adds to the rule of everybody."""
+
+        def weights(queries: Queries, events: Ints, event_age: Doubles | None) -> Floats:
+            def own(past: Queries, age: Doubles | None) -> Floats:
+                since = self.half_lives.since_newest(past, age)
+                if self._changes is not None and changes is not None:
+                    since = since * self._changes.present_share(past, changes[events])
+                return self.half_lives.mixture(past, since, before[events])
+
+            strangers = replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
+            return np.stack([self.by_visits(queries, own, event_age), everybody.weights(strangers, event_age)])
+
+        own, shared = self._gain(calibration.utilities(weights)).T
+        return OwnGain.of(calibration.users, own - shared)
+
+    def _use_everybody(self, gain: OwnGain) -> None:
+        self._own_gain, self._changes = gain, None
 
     def evaluate(self, calibration: Calibration, fitted: int | None = None) -> CalibrationUtilities:
         """Return the utilities of calibration events, and learn from them when tastes changed.
@@ -326,9 +391,11 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             return by_half_life * changes.present_share(queries, belief[events])
 
         half_lives = calibration.utilities(weights)
-        return CalibrationUtilities(half_lives, windows)
+        return CalibrationUtilities(half_lives, windows, belief)
 
     def observe(self, queries: Queries, utility: Floats) -> None:
+        if not self.observes:
+            return
         if (queries.users == UNKNOWN).any():
             known = np.flatnonzero(queries.users != UNKNOWN)
             queries, utility = queries.take(known), utility[known]
@@ -425,9 +492,14 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         )
 
     def _population_state(self) -> dict[str, npt.NDArray[Any]]:
-        return {"population": self._population.copy()} if self._former is None else self._former.state()
+        gain = {} if self._own_gain is None else {"own_gain": self._own_gain.state()}
+        return gain | ({"population": self._population.copy()} if self._former is None else self._former.state())
 
     def _take_population(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        if "own_gain" in state:
+            self._own_gain = OwnGain.restored(state["own_gain"])
+            if not self._own_gain.earned:
+                self._changes = None
         self._former = FormerPrior.of(state, self._log_clock)
         if self._former is None:
             self._population = state["population"].copy()

@@ -24,7 +24,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.stream import QuestionSettings, Stream, events_before
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.base import Forgetting, OnlineForgetting
+from recsys.decay.base import Forgetting, learning
 from recsys.errors import ConfigError, DataError
 from recsys.evaluation.prequential.checkpoint import Checkpoint, digest
 from recsys.evaluation.prequential.result import Replay, question_table
@@ -128,8 +128,8 @@ def replay(
     stream = Stream.of(log.every, start, question_settings)
     epoch = stream.epochs(every)
     run = _Run(model, stream, forgetting, n, chunk)
-    if isinstance(forgetting, OnlineForgetting):
-        forgetting.reset()
+    if run.learning is not None:
+        run.learning.reset()
     folder = None if checkpoint is None else Path(checkpoint)
     options = (start, n, astuple(question_settings), chunk, every)
     call = "" if folder is None else run.describe(options)
@@ -149,7 +149,7 @@ def replay(
             progress(questions.stop, len(stream))
     trained_until = start + epoch * (every or 0)
     table = question_table(stream, run.rank, run.known, trained_until, lengths)
-    state_bytes = forgetting.state_bytes() if isinstance(forgetting, OnlineForgetting) else 0.0
+    state_bytes = 0.0 if run.learning is None else run.learning.state_bytes()
     return Replay(table, lengths, stream.repeats, run.seconds, float(state_bytes), stream.ask, stream.pause)
 
 
@@ -160,7 +160,7 @@ class _Run:
     def __init__(
         self, model: Recommender, stream: Stream, forgetting: Forgetting | None, depth: int, chunk: int
     ) -> None:
-        self.model, self.stream, self.forgetting = model, stream, forgetting
+        self.model, self.stream, self.forgetting, self.learning = model, stream, forgetting, learning(forgetting)
         self.depth, self.chunk = depth, chunk
         self.rank = np.zeros(len(stream.relevant.items), np.int32)
         self.known = np.zeros(len(stream.relevant.items), np.bool_)
@@ -191,7 +191,7 @@ class _Run:
         """Rank the items of a chunk of questions, and let the forgetting learn from them."""
         answers = slice(*self.stream.relevant.indptr[[questions.start, questions.stop]])
         self.known[answers] = self._trained[self.stream.relevant.items[answers]] != UNKNOWN
-        if not isinstance(self.forgetting, OnlineForgetting):
+        if self.learning is None:
             for rows in self.stream.batches(np.arange(questions.start, questions.stop), self.chunk):
                 self._rank(rows, self._queries(rows))
             return
@@ -205,19 +205,19 @@ class _Run:
                     with self.measured("judging"):
                         if len(known) < len(rows):
                             queries, items = queries.take(known), items.take(known)
-                        hypotheses = self.forgetting.hypotheses(queries)
+                        hypotheses = self.learning.hypotheses(queries)
                         utility = rank_utilities(self.model, self._numbers.with_users(queries), items, hypotheses)
                     utilities.append((rows[known], utility))
             # Only now: all questions of a round use the state at its beginning.
             for rows, utility in utilities:
                 queries = self._queries(rows)
                 with self.measured("observing"):
-                    self.forgetting.observe(queries, utility)
+                    self.learning.observe(queries, utility)
 
     def describe(self, options: tuple[object, ...]) -> str:
         """Return a digest of what decides the result; of a forgetting, its state and some of its weights."""
         fitted, forgetting = self.model.fitted_on, self.forgetting
-        arrays = dict(forgetting.state()) if isinstance(forgetting, OnlineForgetting) else {}
+        arrays = {} if self.learning is None else dict(self.learning.state())
         if forgetting is not None:
             some = np.unique(np.linspace(0, len(self.stream) - 1, 64).astype(np.int64))
             arrays["weights of some questions"] = forgetting.weights(self._queries(some))
@@ -236,13 +236,13 @@ class _Run:
         done = len(checkpoint.rank)  # relevant items
         self.rank[:done], self.known[:done] = checkpoint.rank, checkpoint.known
         self.seconds |= checkpoint.seconds
-        if isinstance(self.forgetting, OnlineForgetting):
-            self.forgetting.restore(checkpoint.state)
+        if self.learning is not None:
+            self.learning.restore(checkpoint.state)
         return checkpoint.chunks
 
     def checkpoint(self, call: str, chunks: int, questions: int) -> Checkpoint:
         """Return the checkpoint after some chunks."""
-        state = self.forgetting.state() if isinstance(self.forgetting, OnlineForgetting) else {}
+        state = {} if self.learning is None else self.learning.state()
         done = int(self.stream.relevant.indptr[questions])
         return Checkpoint(call, chunks, self.rank[:done], self.known[:done], self.seconds, state)
 

@@ -37,7 +37,7 @@ from recsys.types import DAY
 
 Say = Callable[[str], object]
 
-_FORMAT = 4
+_FORMAT = 5
 """Of results and of the tuning behind them; results of another one are made again."""
 
 _HEARTBEAT = 20.0

@@ -4,7 +4,8 @@
     global, window     | every candidate replays all of it         |   fixed, or learning online
     detectors          |                                           |
     koren, gradient    | learned here         | replayed here      |   then learned on all of it
-    per_user           | changes, prior       | replayed here      |   then changes, prior and beliefs from all of it
+    per_user           | changes, prior       | replayed here      |   then changes, prior and beliefs from all of it;
+                       |                      |                    |   without users' own part if it earned nothing
     population         | one mixture for everybody, without beliefs about users and changes of taste
 
 A candidate's score is its prequential NDCG@10, the mean over users, which is what reports weigh.
@@ -178,6 +179,7 @@ def temporal_decay(stage: Stage, settings: Learning = OWN[0], *, own: bool = Tru
         sharpness=sharpness,
         changepoints=own,
         caution=caution,
+        own="earned" if own else "always",
     )
     return rule.for_log(stage.log.n_users, stage.log.clock)
 
@@ -203,16 +205,11 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
         return _score(later, online)
 
     best, tried = _best(settings, score, progress)
-    whole = _Population.of(stage, calibration, len(calibration), own=own)
-    rule, utilities = whole.rule(stage, settings[best]), whole.utilities
+    rule = temporal_decay(stage, settings[best], own=own)
+    rule.calibrate(calibration)
     if not own:
-        return PopulationDecay(rule), best, tried
-    rule.learn(calibration.users, utilities.half_lives)
-    assert rule.changepoints is not None
-    assert utilities.windows is not None
-    rule.changepoints.learn(calibration.users, calibration.visible, utilities.windows)
-    rule.commit()
-    return rule, best, tried
+        return PopulationDecay(rule.without_users()), best, tried
+    return rule, f"{best}; {rule.own_gain}", tried
 
 
 @final

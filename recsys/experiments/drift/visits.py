@@ -26,7 +26,7 @@ import numpy as np
 from recsys.data.queries import Queries, Ragged
 from recsys.data.stream import Stream
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.base import Forgetting, OnlineForgetting
+from recsys.decay.base import Forgetting, learning
 from recsys.errors import DataError
 from recsys.evaluation.metrics import ranking_metrics
 from recsys.evaluation.resampling import Score, resamples
@@ -239,8 +239,8 @@ class _Lab:
         self, taught: Sequence[tuple[Queries, list[Ints]]], asked: Queries, excluded: Sequence[list[Ints]]
     ) -> Items:
         """Return lists after the rule has learned sessions: queries, and the events that followed."""
-        rule, model = self.rule, self.stage.model
-        if not isinstance(rule, OnlineForgetting):
+        rule, model = learning(self.rule), self.stage.model
+        if rule is None:
             return self._lists(asked, excluded)
         rule.reset()
         numbers = model.fitted_on.translation(self.stream.log)

@@ -15,7 +15,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries, Ragged
 from recsys.data.sessions import default_ask, occasions
 from recsys.data.vocabulary import UNKNOWN
-from recsys.decay.base import Forgetting, ForgettingRule, OnlineForgetting, OnlineRule, WeightsOnly
+from recsys.decay.base import Forgetting, ForgettingRule, OnlineForgetting, OnlineRule, WeightsOnly, learning
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
@@ -154,8 +154,8 @@ class Decayed(Wrapper):
             items: "queries", number of the item that followed, or the items of the session that did, which is learned
                 once; unknown ones are skipped.
         """
-        rule = self.forgetting
-        if not isinstance(rule, OnlineForgetting):
+        rule = learning(self.forgetting)
+        if rule is None:
             return
         followed = items if isinstance(items, Ragged) else Ragged.from_lengths(np.ones(len(items), np.int64), items)
         followed = followed.select(followed.items != UNKNOWN)
@@ -214,6 +214,8 @@ class Decayed(Wrapper):
         _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
         calibration = CalibrationSet.of_events(model, train, events, self._personas(model), occasion)
         rule.calibrate(calibration if len(events) else None)
+        if isinstance(rule, TemporalDecay) and rule.own_gain is not None:
+            _LOG.info("what users' own half-lives add on %s: %s", train.name, rule.own_gain)
         assert model.effort is not None
         return model.effort.examples
 

@@ -140,7 +140,7 @@ def by_personas(rule: ForgettingRule, personas: PersonaWeighting) -> Forgetting:
 
     A rule that learns online goes on learning. Weights never grow with age among events of one routing.
     """
-    if isinstance(rule, OnlineRule):
+    if isinstance(rule, OnlineRule) and rule.observes:
         return _OnlinePersonaForgetting(rule, personas)
     return _PersonaForgetting(rule, personas)
 

@@ -220,7 +220,7 @@ class BeliefLearning:
         self._model: Decayed | None = None
         self._rule: IndependentUsers | None = None
         decayed = decayed_within(model)
-        if decayed is not None and isinstance(decayed.rule, OnlineRule):
+        if decayed is not None and isinstance(decayed.rule, OnlineRule) and decayed.rule.observes:
             self._model = decayed
             self._rule = decayed.rule if isinstance(decayed.rule, IndependentUsers) else None
         self._identity = identity

@@ -15,6 +15,8 @@ from recsys.decay.changepoints import Changepoints
 from recsys.decay.detectors import DetectorReset
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.decay.half_lives import HalfLives
+from recsys.decay.own_gain import OwnGain
+from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
 from recsys.experiments.drift.arms import PrecomputedBeliefs, Stage, choose, temporal_decay
@@ -50,7 +52,7 @@ def test_the_candidate_with_the_best_score_is_chosen(validation: Stage, arm: str
         return
     words = [word for word, _ in chosen.tried]
     scores = [score for _, score in chosen.tried]
-    assert chosen.choice == words[int(np.argmax(scores))]
+    assert chosen.choice.split(";")[0] == words[int(np.argmax(scores))]
     assert len(words) == len(set(words)) == 4 + (arm in ("global", "window"))
     assert len(set(scores)) > 1, "candidates that all score alike would not be told apart"
 
@@ -96,7 +98,10 @@ def test_precomputed_beliefs_rank_like_a_replay_that_learns(validation: Stage) -
     assert not np.array_equal(learned.table["rank"], validation.replay(None).table["rank"])
 
 
-def test_per_user_starts_the_test_stage_with_beliefs_of_the_validation_stage(validation: Stage) -> None:
+def test_per_user_starts_the_test_stage_with_beliefs_of_the_validation_stage(
+    validation: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OwnGain, "earned", True)
     rule = choose("per_user", validation, candidates=2).rule
     assert isinstance(rule, TemporalDecay)
     before = rule.state()
@@ -114,6 +119,20 @@ def test_per_user_starts_the_test_stage_with_beliefs_of_the_validation_stage(val
     rule.reset()
     for name, value in rule.state().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_per_user_learns_no_user_where_users_own_part_earns_nothing(
+    validation: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OwnGain, "earned", False)
+    chosen = choose("per_user", validation, candidates=1)
+    assert isinstance(chosen.rule, TemporalDecay)
+    assert chosen.choice.endswith("all users forget alike")
+    assert not chosen.rule.observes
+    replayed = validation.replay(chosen.rule)
+    everybody = PopulationDecay(chosen.rule.without_users())
+    np.testing.assert_array_equal(replayed.table["rank"], validation.replay(everybody).table["rank"])
+    assert replayed.state_bytes == 0
 
 
 def test_a_learning_rule_is_scored_on_events_it_did_not_learn_from(

@@ -1,0 +1,66 @@
+"""Whether a log shows that people forget each in their own way, or all alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys.decay.changepoints import occurrences
+from recsys.types import Doubles, Floats
+
+_ERRORS = 1.64
+"""One-sided test at 5%."""
+
+
+@final
+@dataclass(frozen=True)
+class OwnGain:
+    """What a person's own part of a rule finds beyond everybody's part alone, in gain of a lesson (`TemporalDecay`).
+
+    It is measured on the later half of each user's lessons: from the earlier ones the own part has yet to be learned.
+
+    Attributes:
+        mean: over users of the mean over these lessons.
+        error: standard error of that mean.
+    """
+
+    mean: float
+    error: float
+
+    @classmethod
+    def of(cls, users: npt.NDArray[np.integer], difference: Floats) -> Self:
+        """Measure it.
+
+        Args:
+            users: "lessons", who was asked, each user's in their order.
+            difference: "lessons", the gain with a person's own part, minus that without it.
+        """
+        _, user, count = np.unique(users, return_inverse=True, return_counts=True)
+        place = np.empty(len(users), np.int64)
+        for number, rows in enumerate(occurrences(users)):
+            place[rows] = number
+        later = place >= (count[user] - 1) / 2
+        each = np.bincount(user[later], weights=difference[later]) / np.bincount(user[later])
+        error = float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else float("inf")
+        return cls(float(each.mean()), error)
+
+    @classmethod
+    def restored(cls, state: npt.NDArray[np.floating]) -> Self:
+        """Return what `state` was of."""
+        return cls(*state.tolist())
+
+    @property
+    def earned(self) -> bool:
+        """Whether the mean is above 0, tested at 5% (one-sided)."""
+        return self.mean > _ERRORS * self.error
+
+    def __str__(self) -> str:
+        told = "used" if self.earned else "all users forget alike"
+        return f"{self.mean:+.4f} (standard error {self.error:.4f}) in gain of a visit: {told}"
+
+    def state(self) -> Doubles:
+        """Return the mean and its error, for checkpoints."""
+        return np.asarray([self.mean, self.error])
