@@ -188,8 +188,9 @@ def test_what_a_candidate_is_scored_with_is_fitted_on_earlier_events(
     assert 0 < earlier < len(calibration)
     candidate = [("prior", earlier), ("score", start)]
     chosen = [("changes", len(calibration)), ("prior", len(calibration))]
-    expected = [("changes", earlier), *candidate, *candidate, *chosen]
-    own = arm == "per_user"  # everybody's rule knows no changes of taste
+    own = arm == "per_user"  # everybody's rule knows no changes of taste, and is fitted beside the own part at last
+    beside = [("prior", len(calibration))] if own else []
+    expected = [("changes", earlier), *candidate, *candidate, *chosen, *beside]
     assert calls == [call for call in expected if own or call[0] != "changes"]
 
 
