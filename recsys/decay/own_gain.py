@@ -58,8 +58,8 @@ class OwnGain:
         return self.mean > _ERRORS * self.error
 
     def __str__(self) -> str:
-        told = "used" if self.earned else "all users forget alike"
-        return f"{self.mean:+.4f} (standard error {self.error:.4f}) in gain of a visit: {told}"
+        told = "used" if self.earned else "not used, all users forget alike"
+        return f"half-lives of users' own add {self.mean:+.4f} (standard error {self.error:.4f}) to a visit: {told}"
 
     def state(self) -> Doubles:
         """Return the mean and its error, for checkpoints."""

@@ -192,7 +192,7 @@ def personas(
     if isinstance(model, WithPersonas):
         described = [persona | {"medoid": persona["items"][0]} for persona in described]
     (activity,) = persona_activity(model, queries)
-    half_lives = user_half_lives(model.base if isinstance(model, WithPersonas | Slated) else model, queries)
+    half_lives = user_half_lives(model, queries)
     weighed = half_lives is not None and len(queries.history.items) > 0
     half_life = {"half_life": half_lives[0].to_dict()} if weighed and half_lives else {}
     for number, persona in enumerate(described):

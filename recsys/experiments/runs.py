@@ -45,6 +45,7 @@ from recsys.experiments.feedback import resolved
 from recsys.experiments.fitting import continuing, validator_of
 from recsys.experiments.run_log import DataSettings, LogRecord, log_for_questions, questions_again, questions_later
 from recsys.experiments.tracking.mlflow_store import record_run, refuse_without_mlflow
+from recsys.explanations.half_life import own_gain
 from recsys.files import json_values, write_json, write_text
 from recsys.models import TimeSVD
 from recsys.models.base import Recommender
@@ -142,6 +143,9 @@ def train_run(
     model.fit(cut.train, validator_of(cut, experiment.validation), session)
     if not session.is_first:
         return {}
+    gain = own_gain(model)
+    if gain is not None:
+        say(str(gain))
     say("evaluating")
     tastes = Tastes.of(cut.train)
     evaluations = {}
@@ -152,6 +156,7 @@ def train_run(
     assert model.effort is not None
     content = metrics_of(type(model).__name__, model.effort, data, asked, seed, evaluations)
     content |= {"log": asdict(LogRecord.of(log)), "personas": _personas(model, cut)}
+    content["own_half_lives"] = None if gain is None else asdict(gain) | {"used": gain.earned}
     content["feedback"] = None if choice is None else choice.to_dict()
     metrics: dict[str, Any] = json_values(content)
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})

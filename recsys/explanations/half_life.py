@@ -1,4 +1,4 @@
-"""The half-lives of a decayed model, as records for people."""
+"""What decays in a model, and its half-lives as records for people."""
 
 from __future__ import annotations
 
@@ -6,15 +6,32 @@ import math
 
 from recsys.data.queries import Queries
 from recsys.decay.base import HalfLifeBelief, Quantiles
+from recsys.decay.own_gain import OwnGain
+from recsys.decay.temporal import TemporalDecay
 from recsys.explanations.records import HalfLife, HalfLifeInterval, Unit
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
+from recsys.models.personas.model import WithPersonas
+from recsys.models.slated import Slated
 from recsys.types import DAY
+
+
+def decayed_within(model: Recommender) -> Decayed | None:
+    """Return what decays in a model: itself, or the one whose personas it finds or whose lists it chooses."""
+    within = model.base if isinstance(model, WithPersonas | Slated) else model
+    return within if isinstance(within, Decayed) else None
+
+
+def own_gain(model: Recommender) -> OwnGain | None:
+    """Return what half-lives of users' own add in a fitted model; None where that was not asked."""
+    decayed = decayed_within(model)
+    return decayed.rule.own_gain if decayed is not None and isinstance(decayed.rule, TemporalDecay) else None
 
 
 def user_half_lives(model: Recommender, queries: Queries) -> list[HalfLife] | None:
     """Return the half-life by which each history is weighed; None where nothing decays by half-lives."""
-    beliefs = model.rule.describe(queries) if isinstance(model, Decayed) else None
+    decayed = decayed_within(model)
+    beliefs = None if decayed is None else decayed.rule.describe(queries)
     by_clock: dict[str, Unit] = {"seconds": "days", "period": "periods"}
     unit = by_clock.get(model.fitted_on.clock, "positions")
     return None if beliefs is None else [_half_life(belief, unit) for belief in beliefs]

@@ -50,7 +50,7 @@ from recsys.serving.records import (
     UserSummaries,
     UserSummary,
 )
-from recsys.serving.users.history import UserHistory, decayed_within
+from recsys.serving.users.history import UserHistory
 from recsys.serving.users.reliability import questions_of, reliability_of
 from recsys.serving.users.served import ServedUsers, identity_of, visitor_of
 from recsys.serving.users.state import excluding
@@ -331,7 +331,7 @@ class RunAnswers:
             listed = self._lists.cached.recommend(
                 history, queries, state, _LENGTH, exact_time=at is not None, details="ready", rules=bound.rules
             )
-            half_lives = user_half_lives(decayed_within(self._users.model) or self._users.model, queries)
+            half_lives = user_half_lives(self._users.model, queries)
         seats = {shelf.persona: shelf.seats for shelf in listed.shelves if shelf.persona is not None}
         personas = [
             one if one.seats is None else replace(one, seats=seats.get(one.persona, 0)) for one in told.personas

@@ -205,6 +205,7 @@ class ExplainedLists:
     ) -> tuple[list[ReasonKind], list[str]]:
         """Return what carries each item, and the sentence that says it."""
         nobody = [self._nobody(row) for row in range(len(self._lists))]
+        usually = self._usually_recent()
         speaking = np.zeros(len(self._row), np.int64)
         if len(self._positive):
             eligible = self._own & self._eligible[:, None] & (self._positive > 0)
@@ -232,7 +233,8 @@ class ExplainedLists:
             elif count == 0:
                 kind, reason = ("popular", text.POPULAR) if popular[place] else ("taste", text.WEAK)
             elif taste is None or place not in self._stays:
-                reason = text.whole_taste(taste, count, titles, None if math.isnan(young) else young)
+                of_all = math.isnan(young) or text.recency(young) == text.recency(usually[row])
+                reason = text.whole_taste(taste, count, titles, None if of_all else young)
             elif popular[place]:
                 kind, reason = "popular", text.popular_too(taste, count, titles)
             else:
@@ -242,6 +244,16 @@ class ExplainedLists:
             kinds.append(kind)
             reasons.append(reason)
         return kinds, reasons
+
+    def _usually_recent(self) -> list[float | None]:
+        """Return the recent share of what counts in each history; None where nothing fades or counts."""
+        counts = len(self._lists)
+        if self._recent is None:
+            return [None] * counts
+        weights = self._lists.queries.weights
+        weight = self._counted * (1.0 if weights is None else weights)
+        whole, young = (np.bincount(self._rows, each, counts) for each in (weight, weight * self._recent))
+        return [recent / total if total else None for recent, total in zip(young.tolist(), whole.tolist(), strict=True)]
 
     def _nobody(self, row: int) -> str | None:
         """Return the sentence for a user without an event that counts; None where there is one."""

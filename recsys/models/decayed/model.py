@@ -214,8 +214,6 @@ class Decayed(Wrapper):
         _LOG.info("learning the half-lives of users from %d events of %s", len(events), train.name)
         calibration = CalibrationSet.of_events(model, train, events, self._personas(model), occasion)
         rule.calibrate(calibration if len(events) else None)
-        if isinstance(rule, TemporalDecay) and rule.own_gain is not None:
-            _LOG.info("what users' own half-lives add on %s: %s", train.name, rule.own_gain)
         assert model.effort is not None
         return model.effort.examples
 

@@ -22,10 +22,9 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import IndependentUsers, OnlineRule
 from recsys.events.beliefs import SavedBelief
 from recsys.events.store import Correction
+from recsys.explanations.half_life import decayed_within
 from recsys.models.base import Recommender
 from recsys.models.decayed.model import Decayed
-from recsys.models.personas.model import WithPersonas
-from recsys.models.slated import Slated
 
 TURN: Final = 8
 """The most sessions that beliefs learn in one turn of the models' thread. It bounds what another request waits for: one
@@ -377,12 +376,6 @@ class BeliefLearning:
             self._room = number + max(_ROOM, number // 4)  # in proportion, so that the cost per event stays small
             model.extend(self._room)
         return number
-
-
-def decayed_within(model: Recommender) -> Decayed | None:
-    """Return what decays in a fitted model: the model, or the one whose personas it finds; None without."""
-    within = model.base if isinstance(model, WithPersonas | Slated) else model
-    return within if isinstance(within, Decayed) else None
 
 
 def teaches(event: PendingEvent) -> bool:

@@ -17,6 +17,7 @@ from recsys.data.queries import Queries, Ragged
 from recsys.data.vocabulary import UNKNOWN
 from recsys.events.store import Correction
 from recsys.explanations import UserFacts
+from recsys.explanations.half_life import decayed_within
 from recsys.explanations.reasons.steps import Steps
 from recsys.explanations.records import Explanation
 from recsys.models.base import Recommender
@@ -26,7 +27,7 @@ from recsys.models.personas.model import WithPersonas
 from recsys.serving.items.stock import Stock
 from recsys.serving.norms.ruled import Ruled
 from recsys.serving.records import Shelf
-from recsys.serving.users.history import UserHistory, decayed_within
+from recsys.serving.users.history import UserHistory
 from recsys.serving.users.personas import GrownPersonas
 from recsys.types import Items
 

@@ -15,7 +15,9 @@ from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.fixed import GlobalHalfLife
 from recsys.explanations import explain, explain_items
 from recsys.explanations.explain import explanation_columns
+from recsys.explanations.reasons.explained_lists import explain_lists
 from recsys.explanations.reasons.greedy_sets import BEYOND, strongest_events
+from recsys.explanations.reasons.user_list import UserList
 from recsys.models import EASE, IALS, MF, Decayed, ItemKNN, PersonaEASE, WithPersonas
 from recsys.models.base import Recommendations, Recommender
 from recsys.slates import Seats
@@ -132,3 +134,20 @@ def test_a_list_for_which_no_event_may_be_a_reason_has_none(log: Interactions) -
     (explained,) = explain(model, unliked.with_weights(weights), N)
     assert len(explained) == N
     assert all(each.without == () and each.evidence == () for each in explained)
+
+
+@pytest.mark.parametrize("said", ["mostly long ago", "mostly recently"])
+def test_sentences_tell_an_age_that_is_not_that_of_the_whole_history(said: str, log: Interactions) -> None:
+    model = WithPersonas(EASE(20.0)).fit(log)
+    queries = Queries.from_interactions(log, np.arange(60, dtype=np.int32))
+    lists = UserList.of(model, queries, N)
+    ids = model.fitted_on.items.ids.tolist()
+    half = np.arange(len(queries.times)) % 2 == 0
+    for recent in (half, np.zeros_like(half), np.ones_like(half)):
+        told = [
+            one for each in explain_lists(lists, ids, searched=0, recent=recent) for one in each if said in one.reason
+        ]
+        assert bool(told) == (recent is half)
+        for one in told:
+            assert one.recent is not None
+            assert one.recent >= 0.75 if said == "mostly recently" else one.recent <= 0.25
