@@ -69,8 +69,9 @@ def write(
 def _method(candidates: int) -> str:
     return (
         "Arms: `none`, no decay; `global`, one rule for everybody, half-lives on both clocks and a floor, tuned; "
-        f"`{OURS}`, ours and that of the shipped configurations: a mixture of such rules with what is a user's own, "
-        "how far their visits go beyond everybody's, and their changes of taste; "
+        f"`{OURS}`, ours and that of the shipped configurations: a mixture of such rules and, where that earns "
+        "something on validation (its choice says so), what is a user's own, how far their visits go beyond "
+        "everybody's, and their changes of taste; "
         f"`{EVERYBODY}`, the same mixture for everybody, learned from the log without anything of a user's own and "
         f"without caution; `oracle`, which knows who changed when; `{HINDSIGHT}`, the rule of the family of `global` "
         "that is best on the reported questions themselves: what a single rule could reach, and no rival. "
