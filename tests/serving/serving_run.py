@@ -30,7 +30,12 @@ def write_log(path: Path) -> Path:
 
 
 def train(out: Path, log: Path | str, config: str = "persona_ease_decay", **settings: object) -> Path:
-    """Train a run of a configuration on a log; a setting `objective__loss` is `--objective.loss`."""
+    """Train a run of a configuration on a log; a setting `objective__loss` is `--objective.loss`.
+
+    Users have half-lives of their own, whatever those earn on a log of the tests, so that the service has them to learn.
+    """
+    if config.endswith("_decay"):
+        settings = {"own": "always"} | settings
     overrides = [(name.replace("__", "."), str(value)) for name, value in settings.items()]
     experiment = read_experiment(ROOT / "configs" / f"{config}.yaml", overrides)
     train_run(experiment, DataSettings(str(log)), out, cutoffs=[5])
