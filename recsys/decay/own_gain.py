@@ -11,6 +11,9 @@ import numpy.typing as npt
 from recsys.decay.changepoints import occurrences
 from recsys.types import Doubles, Floats
 
+SHARPNESS = 3.0
+"""Power of the utility of a lesson. Rules learn with a larger one, under which a mean over users rests on a few hits."""
+
 _ERRORS = 1.64
 """One-sided test at 5%."""
 
@@ -18,7 +21,7 @@ _ERRORS = 1.64
 @final
 @dataclass(frozen=True)
 class OwnGain:
-    """What a person's own part of a rule finds beyond everybody's part alone, in gain of a lesson (`TemporalDecay`).
+    """What a person's own part of a rule finds beyond everybody's part alone, in utility^3 of a lesson.
 
     It is measured on the later half of each user's lessons: from the earlier ones the own part has yet to be learned.
 
@@ -36,7 +39,7 @@ class OwnGain:
 
         Args:
             users: "lessons", who was asked, each user's in their order.
-            difference: "lessons", the gain with a person's own part, minus that without it.
+            difference: "lessons", utility^3 with a person's own part, minus that without it.
         """
         _, user, count = np.unique(users, return_inverse=True, return_counts=True)
         place = np.empty(len(users), np.int64)

@@ -17,7 +17,7 @@ from recsys.decay.base import Calibration, HalfLifeBelief, HalfLifeKind, Indepen
 from recsys.decay.changepoints import Changepoints, is_informative, occurrences
 from recsys.decay.former_prior import FormerPrior
 from recsys.decay.half_lives import HalfLives, Posterior
-from recsys.decay.own_gain import OwnGain
+from recsys.decay.own_gain import SHARPNESS, OwnGain
 from recsys.decay.user_arrays import UserArrays
 from recsys.decay.visits import VisitWeights, before_visit, going_on
 from recsys.errors import ConfigError
@@ -362,7 +362,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             strangers = replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
             return np.stack([self.by_visits(queries, own, event_age), everybody.weights(strangers, event_age)])
 
-        own, shared = self._gain(calibration.utilities(weights)).T
+        own, shared = (calibration.utilities(weights) ** np.float32(SHARPNESS)).T
         return OwnGain.of(calibration.users, own - shared)
 
     def _use_everybody(self, gain: OwnGain) -> None:
