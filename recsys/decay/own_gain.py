@@ -12,7 +12,7 @@ from recsys.decay.changepoints import occurrences
 from recsys.types import Doubles, Floats
 
 SHARPNESS = 3.0
-"""Power of the utility of a lesson. Rules learn with a larger one, under which a mean over users rests on a few hits."""
+"""Power of the utility of a lesson; rules learn with a larger one, under which a mean over users rests on few hits."""
 
 _ERRORS = 1.64
 """One-sided test at 5%."""

@@ -32,7 +32,7 @@ def write_log(path: Path) -> Path:
 def train(out: Path, log: Path | str, config: str = "persona_ease_decay", **settings: object) -> Path:
     """Train a run of a configuration on a log; a setting `objective__loss` is `--objective.loss`.
 
-    Users have half-lives of their own, whatever those earn on a log of the tests, so that the service has them to learn.
+    Users have half-lives of their own, whatever those earn on the log, so that the service has them to learn.
     """
     if config.endswith("_decay"):
         settings = {"own": "always"} | settings
