@@ -530,6 +530,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             self._changes.reset_user(user)
 
     def state_bytes(self) -> float:
+        if not self.observes:
+            return 0.0
         changes = 0.0 if self._changes is None else self._changes.state_bytes()
         return self._users.bytes_per_user + changes
 
