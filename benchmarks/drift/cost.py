@@ -16,11 +16,11 @@ import numpy.typing as npt
 from benchmarks.tools.command import parser, program
 from benchmarks.tools.environment import environment
 from benchmarks.tools.report import table
-from benchmarks.tools.search import shipped_experiment
+from benchmarks.tools.search import shipped_experiment, with_settings
 from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.decay.base import OnlineForgetting
+from recsys.decay.base import learning
 from recsys.errors import ConfigError
 from recsys.experiments.configuration import Experiment
 from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
@@ -49,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     log = datasets.load(options.dataset)
     experiments = {name: shipped_experiment(name) for name in options.config}
+    for name, each in experiments.items():
+        if each.arguments.get("rule", {}).get("init_args", {}).get("own") == "earned":
+            experiments[name] = with_settings(each, {"rule.own": "always"})  # what is measured is learning
     costs = {name: measure(log, each, questions=options.questions) for name, each in experiments.items()}
     for name, value in environment().items():
         print(f"{name}: {value}")
@@ -76,7 +79,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
     model = built if isinstance(built, Decayed) else Decayed(built)
     late = newest_part(log, LATE)
     model.fit(log.select(~late))
-    if not isinstance(model.forgetting, OnlineForgetting):
+    if learning(model.forgetting) is None:
         raise ConfigError(f"{type(model.rule).__name__} observes nothing; use a rule that learns online")
     events = calibration_events(model.scoring_model, log, late, questions)
     if not len(events):
@@ -90,8 +93,8 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         (queries.take(np.asarray([k])), items[k : k + 1]) for queries, items in batches for k in range(len(items))
     ]
     seconds = {"alone": _seconds(model, single), "batches": _seconds(model, batches)}
-    rule, effort = model.forgetting, model.scoring_model.effort
-    assert isinstance(rule, OnlineForgetting)
+    rule, effort = learning(model.forgetting), model.scoring_model.effort
+    assert rule is not None
     assert effort is not None
     per_day = _events_per_day(log, late)
     day = per_day * seconds["batches"]["observe"]
@@ -125,8 +128,8 @@ def _seconds(model: Decayed, batches: Batches) -> dict[str, float]:
     _steps(model, *batches[0])  # warm-up
     for number, (queries, items) in enumerate(batches):
         taken[number] = _steps(model, queries, items) / len(queries)
-    rule = model.forgetting
-    assert isinstance(rule, OnlineForgetting)
+    rule = learning(model.forgetting)
+    assert rule is not None
     rule.reset()
     median = dict(zip(_STEPS, np.median(taken, axis=0).tolist(), strict=True))
     return median | {"ratio": (median["decayed"] + median["observe"]) / median["undecayed"]}

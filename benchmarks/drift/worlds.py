@@ -176,6 +176,10 @@ def spliced_world(log: Interactions, seed: int, pairs: int | None, minimum_event
     return World(f"{log.name}, spliced", seed, fit, tune, test, truth)
 
 
+_RULES = {"per_user": "per_user, own part where earned"}
+"""Of arms that are not what they were in older cells."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class WorldReplay:
@@ -253,7 +257,7 @@ class WorldBench:
         learned = np.full(test.n_users, np.nan)
         if isinstance(rule, DetectorReset):
             users, positions = alarms_by_user(rule.alarms, test)
-        if isinstance(rule, TemporalDecay):
+        if isinstance(rule, TemporalDecay) and rule.observes:
             active = np.unique(test.user_num)
             learned[active] = rule.pace(active)
         return {"alarm_users": users, "alarm_positions": positions, "learned": learned}
@@ -261,7 +265,7 @@ class WorldBench:
     def _identity(self, arm: str) -> str:
         world = self.world
         logs = [part.fingerprint for part in (world.fit, world.tune, world.test)]
-        return identity(logs, world.seed, self.base.experiment.to_dict(), arm, self.candidates)
+        return identity(logs, world.seed, self.base.experiment.to_dict(), _RULES.get(arm, arm), self.candidates)
 
 
 def alarms_by_user(alarms: Ints, log: Interactions) -> tuple[Ints, Ints]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from recsys.decay.changepoints import occurrences
 from recsys.types import Doubles, Floats
@@ -14,8 +16,8 @@ from recsys.types import Doubles, Floats
 SHARPNESS = 3.0
 """Power of the utility of a lesson; rules learn with a larger one, under which a mean over users rests on few hits."""
 
-_ERRORS = 1.64
-"""One-sided test at 5%."""
+_LEVEL = 0.05
+"""Of the one-sided test."""
 
 
 @final
@@ -27,11 +29,13 @@ class OwnGain:
 
     Attributes:
         mean: over users of the mean over these lessons.
-        error: standard error of that mean.
+        error: standard error of that mean; infinite for a single user.
+        used: whether the mean is above 0 by a one-sided t test at 5%.
     """
 
     mean: float
     error: float
+    used: bool
 
     @classmethod
     def of(cls, users: npt.NDArray[np.integer], difference: Floats) -> Self:
@@ -47,23 +51,23 @@ class OwnGain:
             place[rows] = number
         later = place >= (count[user] - 1) / 2
         each = np.bincount(user[later], weights=difference[later]) / np.bincount(user[later])
-        error = float(each.std(ddof=1)) / len(each) ** 0.5 if len(each) > 1 else float("inf")
-        return cls(float(each.mean()), error)
+        mean = float(each.mean())
+        if len(each) == 1:
+            return cls(mean, math.inf, used=False)
+        error = float(each.std(ddof=1)) / len(each) ** 0.5
+        return cls(mean, error, used=mean > float(stdtrit(len(each) - 1, 1 - _LEVEL)) * error > 0)
 
     @classmethod
     def restored(cls, state: npt.NDArray[np.floating]) -> Self:
         """Return what `state` was of."""
-        return cls(*state.tolist())
-
-    @property
-    def earned(self) -> bool:
-        """Whether the mean is above 0, tested at 5% (one-sided)."""
-        return self.mean > _ERRORS * self.error
+        mean, error, used = state.tolist()
+        return cls(mean, error, bool(used))
 
     def __str__(self) -> str:
-        told = "used" if self.earned else "not used, all users forget alike"
-        return f"half-lives of users' own add {self.mean:+.4f} (standard error {self.error:.4f}) to a visit: {told}"
+        told = "used" if self.used else "not used, all users forget alike"
+        error = f"standard error {self.error:.4f}" if math.isfinite(self.error) else "of a single user"
+        return f"half-lives of users' own add {self.mean:+.4f} ({error}) to a visit: {told}"
 
     def state(self) -> Doubles:
-        """Return the mean and its error, for checkpoints."""
-        return np.asarray([self.mean, self.error])
+        """Return it as an array, for checkpoints."""
+        return np.asarray([self.mean, self.error, self.used], np.float64)

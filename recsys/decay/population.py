@@ -15,6 +15,7 @@ from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief
 from recsys.decay.half_lives import HalfLives
 from recsys.decay.temporal import TemporalDecay
 from recsys.decay.visits import VisitWeights
+from recsys.errors import ConfigError
 from recsys.types import Doubles, Floats, Mask
 
 _DEFAULT = TemporalDecay(fading=0.0, changepoints=False)
@@ -28,9 +29,16 @@ class PopulationDecay(ForgettingRule):
 
     Args:
         temporal: settings of the mixture and of its prior.
+
+    Raises:
+        ConfigError: `temporal` asks whether users have a part of their own.
     """
 
     def __init__(self, temporal: TemporalDecay = _DEFAULT) -> None:
+        if temporal.own != "always":
+            raise ConfigError(
+                f"own is {temporal.own!r}; under PopulationDecay users have no part of their own, leave it out"
+            )
         self.temporal = temporal
 
     def for_log(self, n_users: int, clock: str) -> Self:

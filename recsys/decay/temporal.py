@@ -83,7 +83,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             is e^c times that in every other hypothesis.
         visits: how the weights depend on visits, where the log's times are seconds.
         own: "earned" uses a person's own part only if the calibration shows that it finds more than everybody's part
-            alone (`own_gain`); otherwise all users forget alike, and nothing is learned of them. "always" uses it.
+            alone (`own_gain`); otherwise all users forget alike, and nothing is learned of them. "always" uses it, as
+            does a rule that had no lessons to ask.
 
     Raises:
         ConfigError: a value is out of range.
@@ -135,14 +136,17 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     def _prepare(self, n_users: int, clock: str) -> None:
         # A period has no known length and the position in an order is no time: there `days` means nothing.
         time = {"seconds": tuple(days * DAY for days in self.days), "period": self.periods}.get(clock, ())
-        self._log_clock = clock
+        self._log_clock, self._room = clock, n_users
         self.visit_weights = self.visits if clock == "seconds" and self.visits.acts else None
         self.half_lives = HalfLives(self.events, time, self.floors, self.paired)
         self._changes = Changepoints(n_users) if self._changepoints else None
         self._population = np.zeros(len(self.half_lives), np.float32)
         self._former: FormerPrior | None = None
         self._own_gain: OwnGain | None = None
-        self._users = UserArrays({"evidence": self._population, "seen": np.zeros((), np.int32)}, n_users)
+        self._users = self._rows(n_users)
+
+    def _rows(self, n_users: int) -> UserArrays:
+        return UserArrays({"evidence": np.zeros_like(self._population), "seen": np.zeros((), np.int32)}, n_users)
 
     @property
     def n_users(self) -> int:
@@ -165,7 +169,7 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     @property
     def observes(self) -> bool:
-        return self._own_gain is None or self._own_gain.earned
+        return self._own_gain is None or self._own_gain.used
 
     @property
     def counts_events(self) -> bool:
@@ -191,6 +195,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def _belief(self, users: npt.NDArray[np.integer], gain: Floats) -> Floats:
         """Return p_uh, given m_h, "hypotheses" or "users hypotheses"."""
+        if not self.observes:
+            users = np.full(len(users), UNKNOWN)
         exponent = self.shrinkage * gain + self._users["evidence"][users]
         if self._former is not None:  # its evidence is what lessons had beyond m_h, without the m_h of its lessons
             exponent += self._users["count"][users][:, None] * gain
@@ -207,7 +213,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def _posterior(self, user: int, belief: Floats) -> Posterior:
         probability = belief.astype(np.float64)
-        return Posterior(self.half_lives, probability / probability.sum(), int(self._users["seen"][user]))
+        seen = int(self._users["seen"][user]) if self.observes else 0
+        return Posterior(self.half_lives, probability / probability.sum(), seen)
 
     def pace(self, users: npt.NDArray[np.integer]) -> Doubles:
         """Return the effective half-life of each user in the user's own events, "users"; infinite: no decay.
@@ -314,10 +321,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def calibrate(self, calibration: Calibration | None) -> None:
         """Learn the population's prior and the users' beliefs; without events every user has the uniform prior."""
+        self._prepare(self._room, self._log_clock)
         if calibration is None or len(calibration.users) == 0:
-            self._clear()
-            if self.own == "earned":
-                self._use_everybody(OwnGain(0.0, 0.0))
             return
         utilities = self.evaluate(calibration)
         self.fit_prior(utilities.half_lives, calibration.users)
@@ -326,12 +331,10 @@ class TemporalDecay(OnlineRule, IndependentUsers):
             everybody = self._everybody()
             everybody.fit_prior(everybody.evaluate(calibration).half_lives, calibration.users)
             gain = self._measure_own(calibration, before, utilities.changes, everybody)
-            if gain.earned:
-                self._own_gain = gain
-            else:
+            self._own_gain = gain
+            if not gain.used:
                 self._population = everybody._population
-                self._clear()
-                self._use_everybody(gain)
+                self._forget_users()
         self.commit()
 
     def _learn_in_turn(self, users: npt.NDArray[np.integer], utility: Floats) -> Floats:
@@ -365,8 +368,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         own, shared = (calibration.utilities(weights) ** np.float32(SHARPNESS)).T
         return OwnGain.of(calibration.users, own - shared)
 
-    def _use_everybody(self, gain: OwnGain) -> None:
-        self._own_gain, self._changes = gain, None
+    def _forget_users(self) -> None:
+        self._changes, self._users = None, self._rows(0)
 
     def evaluate(self, calibration: Calibration, fitted: int | None = None) -> CalibrationUtilities:
         """Return the utilities of calibration events, and learn from them when tastes changed.
@@ -469,6 +472,9 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def extend(self, n_users: int) -> None:
         """Make room for users who were not in the log: they start with the prior, and learn like all others."""
+        self._room = max(self._room, n_users)
+        if not self.observes:
+            return
         self._users.extend(n_users)
         if self._changes is not None:
             self._changes.extend(n_users)
@@ -498,8 +504,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
     def _take_population(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         if "own_gain" in state:
             self._own_gain = OwnGain.restored(state["own_gain"])
-            if not self._own_gain.earned:
-                self._changes = None
+            if not self._own_gain.used:
+                self._forget_users()
         self._former = FormerPrior.of(state, self._log_clock)
         if self._former is None:
             self._population = state["population"].copy()
@@ -509,22 +515,31 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         self._users = UserArrays(rows | {"seen": np.zeros((), np.int32)}, self.n_users)
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._prepare(self._room, self._log_clock)
         self._take_population(state)
         self._users.restore(state)
         if self._changes is not None:
             self._changes.restore(_part(state, "changes."))
 
     def user_state(self, user: int) -> bytes:
+        if not self.observes:
+            return b""
         changes = b"" if self._changes is None else self._changes.user_state(user)
         return self._users.row(user) + changes
 
     def restore_user(self, user: int, state: bytes) -> None:
+        if not self.observes:
+            if state:
+                raise ValueError(f"the state of a user has {len(state)} bytes, and this rule learns of no user")
+            return
         own = len(state) if self._changes is None else self._users.bytes_per_user
         self._users.put_row(user, state[:own])
         if self._changes is not None:
             self._changes.restore_user(user, state[own:])
 
     def reset_user(self, user: int) -> None:
+        if not self.observes:
+            return
         self._users.reset_row(user)
         if self._changes is not None:
             self._changes.reset_user(user)

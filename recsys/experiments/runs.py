@@ -156,7 +156,7 @@ def train_run(
     assert model.effort is not None
     content = metrics_of(type(model).__name__, model.effort, data, asked, seed, evaluations)
     content |= {"log": asdict(LogRecord.of(log)), "personas": _personas(model, cut)}
-    content["own_half_lives"] = None if gain is None else asdict(gain) | {"used": gain.earned}
+    content["own_half_lives"] = None if gain is None else asdict(gain)
     content["feedback"] = None if choice is None else choice.to_dict()
     metrics: dict[str, Any] = json_values(content)
     bundle.save(model, out / "model", extra={"split": cut.name, "seed": seed, "metrics": metrics["test"]})

@@ -10,9 +10,12 @@ from recsys.decay.own_gain import OwnGain
 from recsys.decay.temporal import TemporalDecay
 from recsys.explanations.records import HalfLife, HalfLifeInterval, Unit
 from recsys.models.base import Recommender
+from recsys.models.cold_items.model import WithColdItems
 from recsys.models.decayed.model import Decayed
+from recsys.models.memories.remembering import Remembering
 from recsys.models.personas.model import WithPersonas
 from recsys.models.slated import Slated
+from recsys.models.wrapping import Wrapper
 from recsys.types import DAY
 
 
@@ -24,8 +27,11 @@ def decayed_within(model: Recommender) -> Decayed | None:
 
 def own_gain(model: Recommender) -> OwnGain | None:
     """Return what half-lives of users' own add in a fitted model; None where that was not asked."""
-    decayed = decayed_within(model)
-    return decayed.rule.own_gain if decayed is not None and isinstance(decayed.rule, TemporalDecay) else None
+    while not isinstance(model, Decayed):
+        if not isinstance(model, WithPersonas | Wrapper | Remembering | WithColdItems):
+            return None
+        model = model.base
+    return model.rule.own_gain if isinstance(model.rule, TemporalDecay) else None
 
 
 def user_half_lives(model: Recommender, queries: Queries) -> list[HalfLife] | None:

@@ -212,6 +212,7 @@ class Bench:
         if isinstance(rule, DetectorReset):
             facts["alarms"] = len(rule.alarms)
         if isinstance(rule, TemporalDecay):
+            facts["own_gain"] = None if rule.own_gain is None else asdict(rule.own_gain)
             facts["half_lives"] = describe_beliefs(rule, np.unique(replayed.table["user_num"]), self.log.clock)
         return facts
 

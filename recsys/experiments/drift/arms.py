@@ -209,7 +209,8 @@ def _per_user(stage: Stage, most: int, progress: Progress | None, *, own: bool) 
     rule.calibrate(calibration)
     if not own:
         return PopulationDecay(rule.without_users()), best, tried
-    return rule, f"{best}; {rule.own_gain}", tried
+    used = rule.own_gain is None or rule.own_gain.used
+    return rule, f"{best}, own part {'used' if used else 'not used'}", tried
 
 
 @final

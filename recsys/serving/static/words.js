@@ -117,7 +117,7 @@ export function halfLifeInWords(found) {
   told.push(
     found.learned_from
       ? `Learned from ${counted(found.learned_from, "event")} of yours.`
-      : "This is what holds for everybody: nothing is learned of you yet.",
+      : "This is what holds for everybody: nothing is learned of you.",
   );
   return told;
 }

@@ -20,7 +20,7 @@ from recsys.decay.population import PopulationDecay
 from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError, DataError
 from recsys.experiments.drift.arms import PrecomputedBeliefs, Stage, choose, temporal_decay
-from recsys.experiments.drift.candidates import OneRule
+from recsys.experiments.drift.candidates import OWN, OneRule
 from recsys.experiments.drift.names import ARMS
 from recsys.models import EASE, ItemKNN
 from recsys.models.base import Recommender
@@ -52,7 +52,7 @@ def test_the_candidate_with_the_best_score_is_chosen(validation: Stage, arm: str
         return
     words = [word for word, _ in chosen.tried]
     scores = [score for _, score in chosen.tried]
-    assert chosen.choice.split(";")[0] == words[int(np.argmax(scores))]
+    assert chosen.choice.partition(", own part")[0] == words[int(np.argmax(scores))]
     assert len(words) == len(set(words)) == 4 + (arm in ("global", "window"))
     assert len(set(scores)) > 1, "candidates that all score alike would not be told apart"
 
@@ -101,7 +101,7 @@ def test_precomputed_beliefs_rank_like_a_replay_that_learns(validation: Stage) -
 def test_per_user_starts_the_test_stage_with_beliefs_of_the_validation_stage(
     validation: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(OwnGain, "earned", True)
+    monkeypatch.setattr(OwnGain, "of", lambda *_: OwnGain(0.1, 0.01, used=True))
     rule = choose("per_user", validation, candidates=2).rule
     assert isinstance(rule, TemporalDecay)
     before = rule.state()
@@ -124,13 +124,15 @@ def test_per_user_starts_the_test_stage_with_beliefs_of_the_validation_stage(
 def test_per_user_learns_no_user_where_users_own_part_earns_nothing(
     validation: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(OwnGain, "earned", False)
+    monkeypatch.setattr(OwnGain, "of", lambda *_: OwnGain(0.01, 0.1, used=False))
     chosen = choose("per_user", validation, candidates=1)
     assert isinstance(chosen.rule, TemporalDecay)
-    assert chosen.choice.endswith("all users forget alike")
+    assert chosen.choice.endswith(", own part not used")
     assert not chosen.rule.observes
     replayed = validation.replay(chosen.rule)
-    everybody = PopulationDecay(chosen.rule.without_users())
+    alike = temporal_decay(validation, OWN[0], own=False)
+    alike.calibrate(validation.calibration_set())
+    everybody = PopulationDecay(alike.without_users())
     np.testing.assert_array_equal(replayed.table["rank"], validation.replay(everybody).table["rank"])
     assert replayed.state_bytes == 0
 
