@@ -105,8 +105,8 @@ WORLDS = (
     WorldPlan(TIMESCALES, ("ease",), _FEW, (21, 22), 450),
 )
 STREAMS = (
-    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, 80, None, seed=32),
-    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, 80, None, seed=32),
+    StreamPlan("simulated-drift", ("ease",), _STREAM_ARMS, None, None, seed=32),
+    StreamPlan("simulated-timescales", ("ease",), _STREAM_ARMS, None, None, seed=32),
     StreamPlan("movietweetings", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,)),
     StreamPlan("ml-latest-small", ("ease",), _STREAM_ARMS, None, None, together=(PERSONAS,), came_back=True),
     StreamPlan("epinions", ("itemknn",), _STREAM_ARMS, None, None),
