@@ -118,7 +118,9 @@ def _world(out: Path, pool: Pool, scores: Mapping[str, ArmScores], pairs: Sequen
             noticed = [f"{100 * d.detected:.0f}%", number(d.delay, 1), number(d.delay_median, 0)]
             rows.append([arm, str(d.changes), *noticed, f"{d.false_alarms:,}", number(d.false_per_1000, 1)])
         parts += [table(head, rows), f"Of abrupt and stable users; an alarm within {HORIZON} events notices a change."]
-    if pool.users(Kind.RENEWAL).any():
+    if not np.isfinite(pool.pooled(OURS, "learned")).any():
+        parts += ["Users' own part earned nothing on validation: nothing was learned of them."]
+    elif pool.users(Kind.RENEWAL).any():
         score = timescales(pool)
         draw_timescales(out / f"timescales_{file}.png", pool)
         parts += [

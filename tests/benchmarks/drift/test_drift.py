@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.data.sessions import PAUSE
 from recsys.decay.fixed import GlobalHalfLife
+from recsys.decay.own_gain import OwnGain
 from recsys.evaluation.drift.scores import per_user
 from recsys.evaluation.prequential.result import Replay
 from recsys.evaluation.resampling import Score
@@ -257,7 +259,10 @@ def test_gap_of_questions_and_of_users() -> None:
         Gap.of(ours, rival.iloc[:3])
 
 
-def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None:
+def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In both worlds with EASE users have a part of their own; elsewhere they have none.
+    used = chain([True, False, True], repeat(False))
+    monkeypatch.setattr(OwnGain, "of", lambda *_: OwnGain(0.0, 0.0, used=next(used)))
     few = ("none", "global", EVERYBODY, OURS, "oracle")
     plans = (
         WorldPlan("mixed", ("ease", "itemknn"), ("user_adwin", *few), (0,), 45, 50),
@@ -282,6 +287,8 @@ def test_report_has_every_part_and_is_rebuilt_from_cells(tmp_path: Path) -> None
     for picture in ("recovery_mixed-drift-ease", "timescales_timescales-ease", "kinds_mixed-drift-ease"):
         assert (tmp_path / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({picture}.png)" in text
+    assert "kinds_mixed-drift-itemknn" not in text
+    assert text.count("nothing was learned of them") == 1
     _, _, together = text.partition("## Personas and decay together")
     (row,) = (line for line in together.splitlines() if f"ampcf, {OURS} - ampcf, none" in line)
     _, _, arms = text.partition("\n| ampcf | choice |")
