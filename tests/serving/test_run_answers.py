@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 from recsys.data.feedback import Kind
 from recsys.data.interactions import Clock, Interactions
 from recsys.data.queries import Queries, Ragged
-from recsys.decay import GlobalHalfLife
+from recsys.decay import GlobalHalfLife, TemporalDecay
 from recsys.errors import DataError
 from recsys.events.addresses import open_store
 from recsys.events.store import Correction, Event, EventStore
@@ -91,7 +91,7 @@ def test_corrections_of_another_model_do_not_count(log: Interactions) -> None:
 
 
 def _decayed(log: Interactions) -> Decayed:
-    return Decayed(PersonaEASE(personas=2, factors=4)).fit(log)
+    return Decayed(PersonaEASE(personas=2, factors=4), TemporalDecay()).fit(log)
 
 
 def test_beliefs_learn_sessions_in_order_of_arrival(log: Interactions) -> None:
@@ -216,7 +216,7 @@ def models(log: Interactions) -> dict[str, Recommender]:
     linear = PersonaEASE(personas=2, factors=4)
     unfitted: dict[str, Recommender] = {
         "linear": linear,
-        "decayed": Decayed(linear, calibration=0.3),
+        "decayed": Decayed(linear, TemporalDecay(), calibration=0.3),
         "without personas": Decayed(EASE(), GlobalHalfLife(3.0)),
     }
     return {name: model.fit(log) for name, model in unfitted.items()}

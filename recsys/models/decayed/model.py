@@ -34,7 +34,7 @@ from recsys.types import Items
 _LOG = logging.getLogger(__name__)
 _PURPOSE = "decay of the user's past"
 _ROUTED = "use PersonaEASE or AMPCF"
-_PER_USER = TemporalDecay()
+_DEFAULT = TemporalDecay(own="earned")
 _MODEL, _RULE = "model.", "decay."
 """Prefixes of the arrays of the wrapped model and of the rule."""
 
@@ -59,7 +59,7 @@ class Decayed(Wrapper):
     Args:
         model: the model to wrap. It stays as it is: `fit` fits copies.
         rule: the rule of forgetting, or anything else that gives weights and learns nothing. It stays as it is, too. By
-            default each user has half-lives of their own.
+            default half-lives of everybody, and of each user's own where those find more.
         calibration: share of the newest training events that the rule learns from, in [0, 1); 0: none before `observe`.
         calibration_events: at most this many of them, each user's newest first.
         per_persona: only later events of the same persona make an event older, so that an inactive persona does not
@@ -74,7 +74,7 @@ class Decayed(Wrapper):
     def __init__(
         self,
         model: Recommender,
-        rule: Forgetting = _PER_USER,
+        rule: Forgetting = _DEFAULT,
         calibration: float = 0.1,
         calibration_events: int = 50_000,
         per_persona: bool = False,

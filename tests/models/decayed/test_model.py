@@ -28,7 +28,7 @@ from recsys.models.calibration_set import CalibrationSet, calibration_events, ne
 from recsys.training.trainable import Optimization
 from recsys.worlds.drift import DriftWorld, timescale_world
 
-EACH: dict[str, Any] = {"calibration": 0.3}
+EACH: dict[str, Any] = {"rule": TemporalDecay(), "calibration": 0.3}
 
 
 BRIEF_MF = MF(4, users="history", optimization=Optimization(epochs=3, batch_size=32))
