@@ -34,7 +34,7 @@ def train(out: Path, log: Path | str, config: str = "persona_ease_decay", **sett
 
     Users have half-lives of their own, whatever those earn on the log, so that the service has them to learn.
     """
-    if config.endswith("_decay"):
+    if config.endswith("_decay") and "rule" not in settings:
         settings = {"own": "always"} | settings
     overrides = [(name.replace("__", "."), str(value)) for name, value in settings.items()]
     experiment = read_experiment(ROOT / "configs" / f"{config}.yaml", overrides)
