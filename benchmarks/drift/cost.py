@@ -21,6 +21,7 @@ from recsys.data.catalogue import datasets
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
 from recsys.decay.base import learning
+from recsys.decay.temporal import TemporalDecay
 from recsys.errors import ConfigError
 from recsys.experiments.configuration import Experiment
 from recsys.models.calibration_set import CalibrationSet, calibration_events, newest_part
@@ -76,7 +77,7 @@ def measure(log: Interactions, experiment: Experiment, *, questions: int = 2048,
         ConfigError: the model has one half-life for all, or there is no query.
     """
     built = experiment.build(seed)
-    model = built if isinstance(built, Decayed) else Decayed(built)
+    model = built if isinstance(built, Decayed) else Decayed(built, TemporalDecay())
     late = newest_part(log, LATE)
     model.fit(log.select(~late))
     if learning(model.forgetting) is None:

@@ -15,7 +15,7 @@ import pytest
 
 from recsys.data.interactions import Interactions
 from recsys.data.queries import Queries
-from recsys.decay import DetectorReset
+from recsys.decay import DetectorReset, TemporalDecay
 from recsys.events.addresses import open_store
 from recsys.events.store import Event, EventStore, StoreError
 from recsys.models import Decayed, PersonaEASE
@@ -40,7 +40,7 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Interactions:
 
 @pytest.fixture(scope="module")
 def fitted(ratings: Interactions) -> Decayed:
-    return Decayed(PersonaEASE(personas=2, factors=4), calibration=0.3).fit(ratings)
+    return Decayed(PersonaEASE(personas=2, factors=4), TemporalDecay(), calibration=0.3).fit(ratings)
 
 
 def _copy(model: Decayed) -> Decayed:
