@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"]
 )
+REPORTS = sorted([ROOT / "benchmarks/LOG.md", *(ROOT / "benchmarks/reports").rglob("*.md")])
 RUN = (
     "README.md",
     "docs/cold_items.md",
@@ -52,7 +53,7 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_name)
+@pytest.mark.parametrize("page", [*PAGES, *REPORTS], ids=_name)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
         if re.match(r"https?://", target):

@@ -176,8 +176,8 @@ def spliced_world(log: Interactions, seed: int, pairs: int | None, minimum_event
     return World(f"{log.name}, spliced", seed, fit, tune, test, truth)
 
 
-_RULES = {"per_user": "per_user, own part where earned"}
-"""Of arms that are not what they were in older cells."""
+_FORMAT = 2
+"""Of replays and of the rules behind them; those of another one are made again."""
 
 
 @final
@@ -265,7 +265,7 @@ class WorldBench:
     def _identity(self, arm: str) -> str:
         world = self.world
         logs = [part.fingerprint for part in (world.fit, world.tune, world.test)]
-        return identity(logs, world.seed, self.base.experiment.to_dict(), _RULES.get(arm, arm), self.candidates)
+        return identity(logs, world.seed, self.base.experiment.to_dict(), arm, self.candidates, _FORMAT)
 
 
 def alarms_by_user(alarms: Ints, log: Interactions) -> tuple[Ints, Ints]:

@@ -4,7 +4,7 @@ All items are ranked. With last_one a user's last event is asked for, given all 
 users; by session each user is asked once, at the first session after a cut in time (pause 12 hours), and all its items
 are relevant. Settings were chosen on validation questions; the test is asked once per seed. The peer is trained for the
 processor time that the own models of one persona took, and its best validated epoch counts; without that limit it
-stands below as sasrec_long. Users with an event in
+is sasrec_long, where it was run. Users with an event in
 training are warm; the quarter with the shortest histories stands apart. Where a table says so, items with fewer than
 five training events are left out of all models, and count as missed where they are asked for.
 """

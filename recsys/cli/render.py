@@ -359,6 +359,9 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
     >>> rare = {"median": None, "low": None, "high": None, "probability": 0.02}
     >>> half_life_sentence({"kind": "own", "events": rare, "never": 0.98, "learned_from": 12})
     'Half-life: never; 98% likely to forget nothing; learned from 12 events.'
+    >>> clocks = {"events": own | {"median": None}, "days": own | {"median": None, "low": 64.0}}
+    >>> half_life_sentence({"kind": "shared", **clocks, "never": 0.8, "learned_from": 0})[:54]
+    'Half-life: never (if any, from 2 events or 64 days on)'
     >>> exact = {"median": 9.0, "low": 9.0, "high": 9.0, "probability": 1.0}
     >>> half_life_sentence({"kind": "own", "events": exact, "never": 0.1, "learned_from": None})
     "Half-life: 9 events, the user's own."
@@ -373,12 +376,16 @@ def half_life_sentence(half_life: Mapping[str, Any]) -> str:
         (unit,) = units
         what = "Window" if half_life["kind"] == "window" else "Half-life"
         return f"{what}: {_duration(half_life[unit]['median'], unit)}, {_OWNERS[half_life['kind']]}."
-    clocks = [
-        f"{_duration(half_life[unit]['median'], unit)} ({_duration(half_life[unit]['low'])} to "
-        f"{_duration(half_life[unit]['high'])}; {half_life[unit]['probability']:.0%} likely this clock)"
-        for unit in units
-        if half_life[unit]["probability"] >= _LIKELY
-    ]
+    likely = [unit for unit in units if half_life[unit]["probability"] >= _LIKELY]
+    lows = [_duration(half_life[unit]["low"], unit) for unit in likely if half_life[unit]["low"] is not None]
+    if all(half_life[unit]["median"] is None for unit in likely):
+        clocks = [f"never (if any, from {' or '.join(lows)} on)"] if lows else []
+    else:
+        clocks = [
+            f"{_duration(half_life[unit]['median'], unit)} ({_duration(half_life[unit]['low'])} to "
+            f"{_duration(half_life[unit]['high'])}; {half_life[unit]['probability']:.0%} likely this clock)"
+            for unit in likely
+        ]
     events = half_life["learned_from"]
     source = f"learned from {events} events" if events else "shared: nothing of the user is learned"
     sentence = (

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Self, final
 
-import numpy as np
 import numpy.typing as npt
 
 from recsys.data.queries import Queries
-from recsys.data.vocabulary import UNKNOWN
 from recsys.decay.base import Calibration, ForgettingRule, HalfLifeBelief
 from recsys.decay.half_lives import HalfLives
-from recsys.decay.temporal import TemporalDecay
+from recsys.decay.temporal import TemporalDecay, strangers
 from recsys.decay.visits import VisitWeights
 from recsys.errors import ConfigError
 from recsys.types import Doubles, Floats, Mask
@@ -66,11 +63,11 @@ class PopulationDecay(ForgettingRule):
 
     def belief_at(self, queries: Queries) -> Floats:
         """Return everybody's belief, "queries hypotheses"."""
-        return self.temporal.belief_at(_strangers(queries))
+        return self.temporal.belief_at(strangers(queries))
 
     def since_changes(self, queries: Queries, weights: Floats) -> Floats:
         """Return weights, "rows events", reduced by how often tastes change."""
-        return self.temporal.since_changes(_strangers(queries), weights)
+        return self.temporal.since_changes(strangers(queries), weights)
 
     @property
     def visit_weights(self) -> VisitWeights | None:
@@ -78,20 +75,16 @@ class PopulationDecay(ForgettingRule):
         return self.temporal.visit_weights
 
     def weights(self, queries: Queries, event_age: Doubles | None = None) -> Floats:
-        return self.temporal.weights(_strangers(queries), event_age)
+        return self.temporal.weights(strangers(queries), event_age)
 
     def recent(self, queries: Queries, event_age: Doubles | None = None) -> Mask:
-        return self.temporal.recent(_strangers(queries), event_age)
+        return self.temporal.recent(strangers(queries), event_age)
 
     def describe(self, queries: Queries) -> list[HalfLifeBelief]:
-        return self.temporal.describe(_strangers(queries))
+        return self.temporal.describe(strangers(queries))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         return self.temporal.state()
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self.temporal.restore(state)
-
-
-def _strangers(queries: Queries) -> Queries:
-    return replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))

@@ -329,7 +329,9 @@ class TemporalDecay(OnlineRule, IndependentUsers):
         before = self._learn_in_turn(calibration.users, utilities.half_lives)
         if self.own == "earned":
             everybody = self._everybody()
-            everybody.fit_prior(everybody.evaluate(calibration).half_lives, calibration.users)
+            # Without changes of taste the utilities are already those of everybody's rule.
+            shared = utilities if self._changes is None else everybody.evaluate(calibration)
+            everybody.fit_prior(shared.half_lives, calibration.users)
             gain = self._measure_own(calibration, before, utilities.changes, everybody)
             self._own_gain = gain
             if not gain.used:
@@ -362,8 +364,8 @@ class TemporalDecay(OnlineRule, IndependentUsers):
                     since = since * self._changes.present_share(past, changes[events])
                 return self.half_lives.mixture(past, since, before[events])
 
-            strangers = replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
-            return np.stack([self.by_visits(queries, own, event_age), everybody.weights(strangers, event_age)])
+            shared = everybody.weights(strangers(queries), event_age)
+            return np.stack([self.by_visits(queries, own, event_age), shared])
 
         own, shared = (calibration.utilities(weights) ** np.float32(SHARPNESS)).T
         return OwnGain.of(calibration.users, own - shared)
@@ -552,6 +554,11 @@ class TemporalDecay(OnlineRule, IndependentUsers):
 
     def _gain(self, utility: Floats) -> Floats:
         return np.asarray(utility, np.float32) ** np.float32(self.sharpness)
+
+
+def strangers(queries: Queries) -> Queries:
+    """Return queries as of users of whom nothing is known."""
+    return replace(queries, users=np.full(len(queries), UNKNOWN, np.int32))
 
 
 def _part(state: Mapping[str, npt.NDArray[Any]], prefix: str) -> dict[str, npt.NDArray[Any]]:
